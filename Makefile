@@ -1,0 +1,165 @@
+# Everything a person or a CI machine types. Needs Rust, Python 3.11 or newer with pip, and make.
+
+CARGO ?= cargo
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+VENV := target/venv
+PY_VENV := target/venv-py
+PY_ALL_VENV := target/venv-py-all
+SAMPLES := tests/samples
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "make %-9s %s\n", $$1, $$2 }'
+
+.PHONY: setup
+setup: ## Bring ONNX Runtime's library into target/ (the other targets do this by themselves)
+	@$(PYTHON) scripts/setup.py
+
+.PHONY: demo
+demo: setup ## Transcribe recordings with the embedded model
+	@$(CARGO) build --release --locked -p gigastt-sidecar
+	@echo
+	@echo 'The voice is synthesised speech; the model is a small one for demonstrations, which understands'
+	@echo 'such speech and does not understand recordings of people. What was spoken in each recording:'
+	@echo
+	@$(TARGET)/release/gigastt transcribe $(addprefix $(SAMPLES)/sample_,00.wav 01.wav 04.wav 08.wav)
+
+.PHONY: build
+build: ## Build the command line, optimised, in target/release
+	$(CARGO) build --release --locked -p gigastt-sidecar
+
+.PHONY: test
+test: lint test-rust test-c test-python test-py ## Check style and run the tests
+
+.PHONY: test-all
+test-all: test test-c-long test-demo test-long test-mutations test-py-all ## Run all tests: the demo, recordings of hours, valgrind, mutations, the Python adapters too
+
+.PHONY: lint
+lint: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked -p gigastt-core --no-default-features -- -D warnings
+	$(CARGO) clippy --locked -p gigastt-py --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --quiet
+
+.PHONY: test-rust
+test-rust: setup
+	$(CARGO) test --locked
+
+.PHONY: test-python
+test-python: setup $(VENV)/ready
+	$(CARGO) build --locked -p gigastt-sidecar
+	GIGASTT=$(TARGET)/debug/gigastt $(VENV)/bin/python -m pytest -p no:cacheprovider tests/python
+
+# The Python package, built without optimisation, installed and tested as its users have it.
+.PHONY: test-py
+test-py: $(PY_VENV)/ready
+	rm -rf target/wheels/dev
+	$(PY_VENV)/bin/maturin build --quiet --profile dev --locked --features scripted -m gigastt-py/Cargo.toml -o target/wheels/dev
+	$(PYTHON) -m pip --python $(PY_VENV)/bin/python install --quiet --force-reinstall --no-deps target/wheels/dev/*.whl
+	cd gigastt-py && ../$(PY_VENV)/bin/python -m pytest -p no:cacheprovider --cov --cov-report=term-missing:skip-covered --cov-fail-under=95 tests --ignore tests/extras
+
+.PHONY: test-c
+test-c: setup $(VENV)/ready
+	PREFIX=$(TARGET)/ffi PROFILE=dev scripts/install
+	GIGASTT_PREFIX=$(TARGET)/ffi $(VENV)/bin/python -m pytest -p no:cacheprovider tests/c --ignore tests/c/long
+
+# What needs Debian's tools or takes long: memory checkers, other build systems, the interface's reference.
+.PHONY: test-c-long
+test-c-long: setup $(VENV)/ready
+	scripts/debian-packages valgrind cmake pkg-config clang
+	command -v abidiff >/dev/null || scripts/debian-packages abigail-tools
+	PREFIX=$(TARGET)/ffi PROFILE=dev scripts/install
+	GIGASTT_PREFIX=$(TARGET)/ffi $(VENV)/bin/python -m pytest -p no:cacheprovider tests/c/long
+	scripts/sanitize address
+	scripts/sanitize thread
+	scripts/fuzz 60
+
+# The same with Ray, LiveKit Agents and Pipecat, with pyright, with tests side by side, and the wheels.
+.PHONY: test-py-all
+test-py-all: test-py $(PY_ALL_VENV)/ready wheel
+	$(PY_VENV)/bin/python -m pytest -p no:cacheprovider --parallel-threads 4 gigastt-py/tests/test_samples.py \
+		gigastt-py/tests/test_errors.py gigastt-py/tests/test_stream.py
+	$(PYTHON) -m pip --python $(PY_ALL_VENV)/bin/python install --quiet --force-reinstall --no-deps target/wheels/dev/*.whl
+	cd gigastt-py && ../$(PY_ALL_VENV)/bin/python -m pytest -p no:cacheprovider -o filterwarnings=default tests/extras
+	cd gigastt-py && ../$(PY_ALL_VENV)/bin/python -m pyright --pythonpath ../$(PY_ALL_VENV)/bin/python
+
+.PHONY: test-demo
+test-demo: setup
+	scripts/check-demo
+
+.PHONY: test-long
+test-long: setup
+	scripts/debian-packages ffmpeg
+	$(CARGO) test --release --locked -p gigastt-sidecar --features long-tests --test cli -- long:: --nocapture
+
+.PHONY: test-mutations
+test-mutations: setup ## Put faults into a copy of the sources and see the tests find them
+	@$(PYTHON) scripts/mutate
+
+.PHONY: wheel
+wheel: $(PY_VENV)/ready ## Build the Python wheel in target/wheels, and on Linux one for manylinux_2_28
+	rm -rf target/wheels/*.whl target/wheels/manylinux
+	$(PY_VENV)/bin/maturin build --release --locked -m gigastt-py/Cargo.toml -o target/wheels
+	$(PYTHON) scripts/check_wheel.py target/wheels/*.whl
+ifeq ($(shell uname -s),Linux)
+	$(PYTHON) -m pip --python $(PY_VENV)/bin/python install --quiet ziglang==0.17.1
+	PATH=$(CURDIR)/$(PY_VENV)/bin:$$PATH $(PY_VENV)/bin/maturin build --release --locked --zig \
+		--compatibility manylinux_2_28 -m gigastt-py/Cargo.toml -o target/wheels/manylinux
+	$(PYTHON) scripts/check_wheel.py target/wheels/manylinux/*.whl
+endif
+
+.PHONY: bench-py
+bench-py: build $(PY_VENV)/ready ## Measure the Python package
+	rm -rf target/wheels/bench
+	$(PY_VENV)/bin/maturin build --release --locked -m gigastt-py/Cargo.toml -o target/wheels/bench
+	$(PYTHON) -m pip --python $(PY_VENV)/bin/python install --quiet --force-reinstall --no-deps target/wheels/bench/*.whl
+	$(PY_VENV)/bin/python gigastt-py/benchmarks/bench.py --cli $(TARGET)/release/gigastt
+
+.PHONY: bench
+bench: setup ## Measure the parts and the speed on a recording
+	$(CARGO) bench --locked -p gigastt-core --bench '*'
+	$(CARGO) run --release --locked -p gigastt-sidecar -- bench file $(SAMPLES)/long_00.wav
+
+.PHONY: install
+install: setup ## Install libgigastt under PREFIX (default /usr/local; also DESTDIR, PROFILE, RUNTIME)
+	@scripts/install
+
+.PHONY: header
+header: ## Write include/gigastt.h from the sources
+	@GIGASTT_WRITE_HEADER=1 $(CARGO) test --locked --quiet -p gigastt-ffi --test header
+
+.PHONY: dist
+dist: setup ## Make a tarball of the installed libgigastt in target/
+	@scripts/dist
+
+.PHONY: fuzz
+fuzz: ## Fuzz sequences of C calls for an hour
+	scripts/fuzz 3600
+
+.PHONY: abi
+abi: ## Write down the C interface, for abidiff
+	@GIGASTT_WRITE_ABI=1 $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/c/long/test_projects.py -k reference
+
+.PHONY: fmt
+fmt: ## Format the sources
+	$(CARGO) fmt --all
+
+.PHONY: clean
+clean: ## Delete everything that was built or brought
+	$(CARGO) clean
+	rm -rf target
+
+# The Python reference implementation, and what builds and tests the Python package, in environments of
+# their own. Without ensurepip, which some systems lack: the pip that is there installs into them.
+$(VENV)/ready: tests/python/requirements.txt
+$(PY_VENV)/ready: gigastt-py/tests/requirements.txt
+$(PY_ALL_VENV)/ready: gigastt-py/tests/extras/requirements.txt
+$(VENV)/ready $(PY_VENV)/ready $(PY_ALL_VENV)/ready:
+	rm -rf $(@D)
+	$(PYTHON) -m venv --without-pip $(@D)
+	$(PYTHON) -m pip --python $(@D)/bin/python install --quiet --requirement $<
+	touch $@

@@ -1,0 +1,66 @@
+// Prints the words of a 16-bit mono WAV file, or of one on standard input, streaming it as a microphone would.
+//
+//     cc -o words words.c $(pkg-config --cflags --libs gigastt) && ./words speech.wav
+
+#include <gigastt.h>
+#include <stdio.h>
+#include <string.h>
+
+static int fail(gigastt_error *error) {
+    fprintf(stderr, "%s\n", gigastt_error_message(error).data);
+    gigastt_error_release(error);
+    return 1;
+}
+
+// A recognizer that is full takes a part; the rest is pushed when there is room.
+static gigastt_status push(gigastt_recognizer *speaker, const int16_t *samples, size_t count,
+                           gigastt_error **error) {
+    while (count > 0) {
+        size_t taken = 0;
+        gigastt_status status = gigastt_recognizer_push_pcm(speaker, samples, count, &taken, error);
+        if (status == GIGASTT_WOULD_BLOCK) status = gigastt_recognizer_wait_writable(speaker, -1, error);
+        if (status < 0) return status;
+        samples += taken;
+        count -= taken;
+    }
+    return GIGASTT_OK;
+}
+
+static int recognize(gigastt_recognizer *speaker, FILE *wav) {
+    gigastt_error *error = NULL;
+    gigastt_transcript *transcript = NULL;
+    int16_t samples[320];
+    size_t count;
+    while ((count = fread(samples, sizeof *samples, 320, wav)) > 0)
+        if (push(speaker, samples, count, &error) < 0) return fail(error);
+
+    if (gigastt_recognizer_finish(speaker, -1, &transcript, &error) < 0) return fail(error);
+    printf("%s\n", gigastt_transcript_text(transcript).data);
+    gigastt_transcript_release(transcript);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    gigastt_error *error = NULL;
+    gigastt_engine *engine = NULL;
+    gigastt_recognizer *speaker = NULL;
+    unsigned char head[44];
+    FILE *wav = argc == 2 && strcmp(argv[1], "-") != 0 ? fopen(argv[1], "rb") : argc == 2 ? stdin : NULL;
+    if (!wav || fread(head, 1, sizeof head, wav) != sizeof head || memcmp(head + 36, "data", 4) != 0) {
+        fprintf(stderr, "usage: words FILE.wav or - (16-bit, mono)\n");
+        return 2;
+    }
+    int32_t rate = (int32_t)(head[24] | head[25] << 8 | (uint32_t)head[26] << 16);
+
+    int failed = 1;
+    if (gigastt_engine_open(NULL, &engine, &error) < 0
+        || gigastt_recognizer_open(engine, NULL, rate, &speaker, &error) < 0)
+        fail(error);
+    else
+        failed = recognize(speaker, wav);
+
+    gigastt_recognizer_release(speaker);
+    gigastt_engine_release(engine);
+    fclose(wav);
+    return failed;
+}

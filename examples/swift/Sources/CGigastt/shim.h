@@ -1,0 +1,2 @@
+// Found through the flags of pkg-config.
+#include <gigastt.h>

@@ -1,0 +1,260 @@
+//! WAV: RIFF, RF64 and BW64 (EBU Tech 3306, ITU-R BS.2088), read here rather than by a library so
+//! that every length is checked and streamed headers are understood.
+//!
+//! A writer into a pipe cannot go back and fill in the length of the data. What such writers leave is
+//! taken as "to the end of the stream": a length of 0 where that of the RIFF chunk is not filled in
+//! either, and one of nearly 2^31 or more that the stream does not reach. Any other has to be there.
+
+use std::io::{Read, SeekFrom};
+
+use symphonia::core::io::MediaSource;
+
+use super::{Reader, check_channels, invalid, io_error};
+use crate::audio::Format;
+use crate::audio::pcm::{PcmDecoder, SampleFormat};
+use crate::{Error, Result};
+
+/// Bytes read at once; a frame of 32 channels of 8 bytes is far smaller.
+const BLOCK_BYTES: usize = 1 << 15;
+
+/// A stated length from here on that the stream does not reach stands for "unknown".
+const PLACEHOLDER_MIN: u64 = 0x7fff_0000;
+
+pub(super) struct Wav {
+    input: Box<dyn MediaSource>,
+    decoder: PcmDecoder,
+    format: Format,
+    frame_bytes: usize,
+    data: Data,
+    /// Bytes of the data read so far.
+    taken: u64,
+    block: Vec<u8>,
+    /// Bytes of an incomplete frame at the start of `block`.
+    rest: usize,
+}
+
+/// How long the data chunk is, in bytes.
+#[derive(Clone, Copy)]
+enum Data {
+    Stated(u64),
+    Unknown { at_most: u64 },
+}
+
+impl Wav {
+    pub(super) fn open(input: Box<dyn MediaSource>) -> Result<Self> {
+        let length = input.byte_len();
+        let mut header = Header { input, at: 0 };
+        let (fmt, start, data) = header.parse()?;
+        let data = match (data, length) {
+            (Data::Stated(stated), Some(length)) if start.saturating_add(stated) > length => {
+                return Err(cut(stated, length.saturating_sub(start)));
+            }
+            // The file tells what its header does not.
+            (Data::Unknown { at_most }, Some(length)) => {
+                Data::Unknown { at_most: at_most.min(length.saturating_sub(start)) }
+            }
+            (data, _) => data,
+        };
+        Ok(Self {
+            input: header.input,
+            decoder: PcmDecoder::new(fmt.samples),
+            format: fmt.format,
+            frame_bytes: fmt.frame_bytes,
+            data,
+            taken: 0,
+            block: vec![0; BLOCK_BYTES],
+            rest: 0,
+        })
+    }
+
+    /// Reads on into the block; the number of bytes in it, the rest of the last frame included.
+    fn fill(&mut self) -> Result<usize> {
+        let (Data::Stated(bound) | Data::Unknown { at_most: bound }) = self.data;
+        let left = usize::try_from(bound - self.taken).unwrap_or(usize::MAX);
+        let room = self.block.get_mut(self.rest..).unwrap_or_default();
+        let room_len = room.len().min(left);
+        let read = read_some(&mut self.input, room.get_mut(..room_len).unwrap_or_default())?;
+        self.taken += read as u64;
+        match self.data {
+            Data::Stated(stated) if read == 0 && self.taken < stated => Err(cut(stated, self.taken)),
+            _ if read == 0 && self.rest > 0 => Err(invalid(format!(
+                "expected whole frames of {} bytes, found {} byte(s) of one at the end",
+                self.frame_bytes, self.rest
+            ))),
+            _ => Ok(self.rest + read),
+        }
+    }
+}
+
+impl Reader for Wav {
+    fn read(&mut self, out: &mut Vec<f32>) -> Result<Option<Format>> {
+        out.clear();
+        loop {
+            let filled = self.fill()?;
+            if filled == 0 {
+                return Ok(None);
+            }
+            let whole = filled - filled % self.frame_bytes;
+            self.decoder.push(self.block.get(..whole).unwrap_or_default(), out);
+            self.block.copy_within(whole..filled, 0);
+            self.rest = filled - whole;
+            if whole > 0 {
+                return Ok(Some(self.format));
+            }
+        }
+    }
+
+    fn seconds(&self) -> Option<f64> {
+        let bytes = match self.data {
+            Data::Stated(bytes) => bytes,
+            Data::Unknown { at_most } if at_most < PLACEHOLDER_MIN => at_most,
+            Data::Unknown { .. } => return None,
+        };
+        Some((bytes / self.frame_bytes as u64) as f64 / f64::from(self.format.sample_rate))
+    }
+}
+
+/// Once through a read that a signal interrupts.
+fn read_some(input: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
+    loop {
+        match input.read(buffer) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            result => return result.map_err(|error| io_error(&error)),
+        }
+    }
+}
+
+fn cut(stated: u64, found: u64) -> Error {
+    invalid(format!("expected {stated} bytes of samples, found {found}: the file is cut short"))
+}
+
+struct Header {
+    input: Box<dyn MediaSource>,
+    /// Bytes read so far.
+    at: u64,
+}
+
+struct Fmt {
+    format: Format,
+    samples: SampleFormat,
+    frame_bytes: usize,
+}
+
+impl Header {
+    /// Up to the first byte of the samples: their format, where they start and how long they are.
+    fn parse(&mut self) -> Result<(Fmt, u64, Data)> {
+        let [_, _, _, _, size @ .., _, _, _, _] = self.bytes::<12>()?;
+        let riff_end = 8 + u64::from(u32::from_le_bytes(size));
+        let (mut fmt, mut long_size) = (None, None);
+        loop {
+            let [i, d, e, n, size @ ..] = self.bytes::<8>()?;
+            let size = u32::from_le_bytes(size);
+            match &[i, d, e, n] {
+                b"fmt " => fmt = Some(self.fmt(size)?),
+                b"ds64" => long_size = Some(self.ds64(size)?),
+                b"data" => {
+                    let fmt =
+                        fmt.ok_or_else(|| invalid("expected a fmt chunk before the data chunk, found none"))?;
+                    return Ok((fmt, self.at, self.data(size, long_size, riff_end)));
+                }
+                _ => self.skip(size.into(), size)?,
+            }
+        }
+    }
+
+    fn data(&self, size: u32, long_size: Option<u64>, riff_end: u64) -> Data {
+        match (size, long_size) {
+            (u32::MAX, Some(size)) => Data::Stated(size),
+            (0, _) if riff_end <= self.at || riff_end >= PLACEHOLDER_MIN => {
+                Data::Unknown { at_most: u64::MAX }
+            }
+            (size, _) if u64::from(size) >= PLACEHOLDER_MIN => {
+                Data::Unknown { at_most: if size == u32::MAX { u64::MAX } else { size.into() } }
+            }
+            (size, _) => Data::Stated(size.into()),
+        }
+    }
+
+    fn fmt(&mut self, size: u32) -> Result<Fmt> {
+        let [t0, t1, c0, c1, r0, r1, r2, r3, _, _, _, _, a0, a1, b0, b1] = self.part::<16>("fmt", size)?;
+        let (mut tag, mut read) = (u16::from_le_bytes([t0, t1]), 16);
+        if tag == EXTENSIBLE {
+            let [_, _, _, _, _, _, _, _, t0, t1, ..] = self.part::<24>("fmt", size.saturating_sub(read))?;
+            (tag, read) = (u16::from_le_bytes([t0, t1]), 40);
+        }
+        self.skip((size - read).into(), size)?;
+        let channels = u16::from_le_bytes([c0, c1]);
+        check_channels(channels.into())?;
+        let bits = u16::from_le_bytes([b0, b1]);
+        let samples = samples(tag, bits)?;
+        let frame_bytes = samples.bytes() * usize::from(channels);
+        let stated = u16::from_le_bytes([a0, a1]);
+        if usize::from(stated) != frame_bytes {
+            let message = format!("expected frames of {frame_bytes} bytes, found {stated} in the header");
+            return Err(invalid(message));
+        }
+        let format = Format { sample_rate: u32::from_le_bytes([r0, r1, r2, r3]), channels };
+        Ok(Fmt { format, samples, frame_bytes })
+    }
+
+    /// The length of the data where it does not fit into 32 bits.
+    fn ds64(&mut self, size: u32) -> Result<u64> {
+        let [_, _, _, _, _, _, _, _, data @ ..] = self.part::<16>("ds64", size)?;
+        self.skip(u64::from(size) - 16, size)?;
+        Ok(u64::from_le_bytes(data))
+    }
+
+    /// The first bytes of a chunk.
+    fn part<const N: usize>(&mut self, chunk: &str, size: u32) -> Result<[u8; N]> {
+        if (size as usize) < N {
+            return Err(invalid(format!("expected {N} bytes or more in the {chunk} chunk, found {size}")));
+        }
+        self.bytes()
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.input.read_exact(&mut bytes).map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => {
+                invalid("expected a fmt and a data chunk, found the end of the file")
+            }
+            _ => io_error(&error),
+        })?;
+        self.at += N as u64;
+        Ok(bytes)
+    }
+
+    /// Skips the last `count` bytes of a chunk of `size` bytes, and the byte that makes it even.
+    fn skip(&mut self, count: u64, size: u32) -> Result<()> {
+        let count = count + u64::from(size % 2);
+        if self.input.is_seekable() {
+            self.input.seek(SeekFrom::Start(self.at + count)).map_err(|error| io_error(&error))?;
+        } else {
+            let mut skipped = (&mut self.input).take(count);
+            std::io::copy(&mut skipped, &mut std::io::sink()).map_err(|error| io_error(&error))?;
+        }
+        self.at += count;
+        Ok(())
+    }
+}
+
+const EXTENSIBLE: u16 = 0xfffe;
+
+/// The sample format of a format tag of RFC 2361. Fewer bits than the container has are its upper ones.
+fn samples(tag: u16, bits: u16) -> Result<SampleFormat> {
+    Ok(match (tag, bits) {
+        (1, 1..=8) => SampleFormat::U8,
+        (1, 9..=16) => SampleFormat::S16,
+        (1, 17..=24) => SampleFormat::S24,
+        (1, 25..=32) => SampleFormat::S32,
+        (3, 32) => SampleFormat::F32,
+        (3, 64) => SampleFormat::F64,
+        (6, 8) => SampleFormat::ALaw,
+        (7, 8) => SampleFormat::MuLaw,
+        _ => {
+            return Err(invalid(format!(
+                "expected PCM, float, A-law or mu-law in the wav, found format {tag:#06x} with {bits} bits"
+            )));
+        }
+    })
+}

@@ -1,0 +1,53 @@
+//! Cancelling from any thread.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use super::mailbox::Mailbox;
+
+/// Cancels the streams it is attached to. Clones are the same canceller. Every call is safe from
+/// any thread at any time.
+#[derive(Clone, Default)]
+pub struct Canceller {
+    inner: Arc<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    fired: AtomicBool,
+    streams: Mutex<Vec<Weak<Mailbox>>>,
+}
+
+impl Canceller {
+    /// A canceller that is not attached to anything yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Cancels: wakes every wait of the attached streams, drops their queued work and ends the model
+    /// call that runs for one of them alone. Streams attached later are cancelled at once. Idempotent.
+    pub fn cancel(&self) {
+        // Under the lock, so that no stream is attached between the flag and the loop.
+        let streams = self.inner.streams.lock();
+        self.inner.fired.store(true, Ordering::SeqCst);
+        for mailbox in streams.iter().filter_map(Weak::upgrade) {
+            mailbox.cancel();
+        }
+    }
+
+    /// Whether `cancel` was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.inner.fired.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn attach(&self, mailbox: &Arc<Mailbox>) {
+        let mut streams = self.inner.streams.lock();
+        streams.retain(|stream| stream.strong_count() > 0);
+        streams.push(Arc::downgrade(mailbox));
+        if self.is_cancelled() {
+            mailbox.cancel();
+        }
+    }
+}

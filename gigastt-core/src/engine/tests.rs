@@ -1,0 +1,406 @@
+//! Engines with real threads over the scripted model.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test stops where it fails.
+
+use std::time::Duration;
+
+use super::*;
+use crate::fake::{FAILS, FRAME, PANICS, Script, amplitude};
+use crate::{End, EndpointReason, Event, Mode, Plan};
+
+/// `words` as a signal: each word lasts its number of frames; word 0 is silence.
+fn signal(words: &[(u32, usize)]) -> Vec<f32> {
+    words.iter().flat_map(|(word, frames)| std::iter::repeat_n(amplitude(*word), frames * FRAME)).collect()
+}
+
+fn engine() -> Engine {
+    Engine::fake(Script::default(), 2).unwrap()
+}
+
+/// An engine whose calls last far longer than any test.
+fn stuck() -> Engine {
+    Engine::fake(Script { call: Duration::from_secs(600), ..Script::default() }, 2).unwrap()
+}
+
+fn push_all(recognizer: &mut Recognizer, mut pcm: &[f32]) {
+    while !pcm.is_empty() {
+        let taken = recognizer.push_pcm(pcm).unwrap();
+        pcm = &pcm[taken..];
+        if taken == 0 {
+            assert!(recognizer.wait_writable(Some(Duration::from_secs(10))).unwrap(), "room within 10 s");
+        }
+    }
+}
+
+const SPEECH: [(u32, usize); 7] = [(0, 10), (1, 10), (2, 10), (0, 30), (5, 10), (6, 10), (0, 30)];
+const SPOKEN: &str = "w1 w3 w5 w7";
+
+#[test]
+fn a_stream_is_transcribed() {
+    let mut recognizer = engine().recognizer(Options::new(16_000)).unwrap();
+    push_all(&mut recognizer, &signal(&SPEECH));
+    let transcript = recognizer.finish().unwrap();
+    assert_eq!(transcript.text, SPOKEN);
+    assert_eq!(transcript.segments.len(), 2);
+    assert!((transcript.duration - 110.0 * 0.04).abs() < 1e-9);
+}
+
+#[test]
+fn events_come_in_order_and_end_once() {
+    let mut recognizer = engine().recognizer(Options::new(16_000)).unwrap();
+    push_all(&mut recognizer, &signal(&SPEECH));
+    recognizer.close(EndpointReason::Finish).unwrap();
+    let mut told = String::new();
+    while let Some(event) = recognizer.next_event(Some(Duration::from_secs(10))).unwrap() {
+        match event {
+            Event::SpeechStarted { .. } => told.push('s'),
+            Event::Partial(_) => {}
+            Event::Final(_) => told.push('f'),
+            Event::End(end) => told.push_str(if end == End::Finished { "." } else { "!" }),
+        }
+    }
+    assert_eq!(told, "sfsf.");
+}
+
+#[test]
+fn a_recording_is_transcribed_like_a_stream() {
+    let mut pieces = Vec::new();
+    let mut done = Vec::new();
+    let hooks = Hooks {
+        progress: Some(&mut |p: Progress| done.push(p.done_s)),
+        on_final: Some(&mut |text: &crate::Final| pieces.push(text.text.clone())),
+        canceller: None,
+    };
+    let pcm = signal(&[(1, 450), (0, 30), (2, 450), (0, 30), (3, 200), (0, 20)]);
+    let transcript = engine().transcribe_with(pcm.as_slice(), &Options::file(), hooks).unwrap();
+    assert_eq!(transcript.text, "w1 w2 w3");
+    assert_eq!(pieces, ["w1", "w2", "w3"]);
+    assert!(done.is_sorted(), "progress never goes back: {done:?}");
+    assert_eq!(done.last(), Some(&transcript.duration));
+}
+
+#[test]
+fn one_window_on_request_and_not_more() {
+    let whole = Options { segmentation: crate::Segmentation::Whole, ..Options::file() };
+    let pcm = signal(&[(1, 300), (0, 30), (2, 290), (0, 5)]);
+    let transcript = engine().transcribe(pcm.as_slice(), &whole).unwrap();
+    assert_eq!((transcript.text.as_str(), transcript.segments.len()), ("w1 w3", 1));
+    let error = engine().transcribe(signal(&[(1, 626)]).as_slice(), &whole).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+}
+
+#[test]
+fn finish_and_cancel_in_any_order() {
+    let open = || engine().recognizer(Options::new(16_000)).unwrap();
+    let kind = |result: Result<crate::Transcript>| result.unwrap_err().kind();
+
+    let mut twice = open();
+    assert_eq!(twice.finish().unwrap().text, "");
+    assert_eq!(kind(twice.finish()), ErrorKind::Closed);
+    assert_eq!(twice.push_pcm(&[0.0_f32]).unwrap_err().kind(), ErrorKind::Closed);
+
+    let mut cancelled = open();
+    cancelled.cancel();
+    cancelled.cancel();
+    assert_eq!(kind(cancelled.finish()), ErrorKind::Cancelled);
+    assert_eq!(cancelled.poll_event(), Some(Event::End(End::Cancelled)));
+    assert_eq!(cancelled.poll_event(), None);
+    assert_eq!(cancelled.next_event(None).unwrap(), None, "a wait after the end returns at once");
+
+    let mut again = open();
+    again.cancel();
+    again.reset().unwrap();
+    push_all(&mut again, &signal(&SPEECH));
+    assert_eq!(again.finish().unwrap().text, SPOKEN);
+}
+
+#[test]
+fn cancel_wakes_a_wait_and_frees_the_worker() {
+    let engine = stuck();
+    let mut recognizer = engine.recognizer(Options::new(16_000)).unwrap();
+    push_all(&mut recognizer, &signal(&SPEECH));
+    let canceller = recognizer.canceller();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(move || recognizer.finish().unwrap_err().kind());
+        canceller.cancel();
+        assert_eq!(waiting.join().unwrap(), ErrorKind::Cancelled);
+    });
+    // Dropping the engine joins its workers: they are not in a call of ten minutes any more.
+    drop(engine);
+}
+
+#[test]
+fn cancel_wakes_a_wait_for_nothing() {
+    let engine = engine();
+    let mut recognizer = engine.recognizer(Options::new(16_000)).unwrap();
+    let canceller = recognizer.canceller();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(move || recognizer.next_event(None).unwrap());
+        // So that the other thread waits already; should it not, this tests less and fails no more.
+        std::thread::sleep(Duration::from_millis(50));
+        canceller.cancel();
+        assert_eq!(waiting.join().unwrap(), Some(Event::End(End::Cancelled)));
+    });
+}
+
+#[test]
+fn dropping_a_stream_in_the_middle_of_a_call_ends_the_call() {
+    let engine = stuck();
+    let mut recognizer = engine.recognizer(Options::new(16_000)).unwrap();
+    push_all(&mut recognizer, &signal(&SPEECH));
+    drop(recognizer);
+    assert_eq!(engine.stats().unwrap().sessions, 0);
+    drop(engine);
+}
+
+#[test]
+fn a_failing_stream_ends_alone() {
+    for (word, kind) in [(FAILS, ErrorKind::Inference), (PANICS, ErrorKind::Internal)] {
+        let engine = engine();
+        let mut broken = engine.recognizer(Options::new(16_000)).unwrap();
+        let mut sound = engine.recognizer(Options::new(16_000)).unwrap();
+        for chunk in signal(&[(word, 40), (0, 40)]).chunks(320) {
+            // It may fail before everything was pushed.
+            let _ = broken.push_pcm(chunk);
+        }
+        push_all(&mut sound, &signal(&SPEECH));
+        assert_eq!(broken.finish().unwrap_err().kind(), kind);
+        assert_eq!(broken.push_pcm(&[0.0_f32]).unwrap_err().kind(), kind, "and stays failed");
+        assert_eq!(sound.finish().unwrap().text, SPOKEN);
+    }
+}
+
+#[test]
+fn a_final_whose_second_pass_does_not_fit_is_the_newest_hypothesis() {
+    let engine = Engine::fake(Script { frame: Duration::from_millis(2), ..Script::default() }, 1).unwrap();
+    let mut recognizer = engine.recognizer(Options::new(16_000)).unwrap();
+    for chunk in signal(&[(0, 10), (1, 60), (2, 60)]).chunks(3200) {
+        push_all(&mut recognizer, chunk);
+        recognizer.next_event(Some(Duration::from_millis(100))).unwrap();
+    }
+    let transcript = recognizer.finish_within(Duration::from_millis(50), EndpointReason::Shutdown).unwrap();
+    let last = transcript.segments.last().unwrap();
+    assert_eq!((last.second_pass, last.endpoint_reason), (false, EndpointReason::Shutdown));
+    assert!(last.text.starts_with("w1"), "{}", last.text);
+}
+
+#[test]
+fn a_full_backlog_takes_nothing_and_loses_nothing() {
+    let engine = stuck();
+    let options = Options { backlog_ms: 1_000, partials: None, ..Options::new(16_000) };
+    let mut recognizer = engine.recognizer(options).unwrap();
+    let pcm = signal(&[SPEECH, SPEECH, SPEECH].concat());
+    let mut taken = 0;
+    for chunk in pcm.chunks(320) {
+        let now = recognizer.push_pcm(chunk).unwrap();
+        taken += now;
+        if now == 0 {
+            break;
+        }
+    }
+    assert!(taken < pcm.len() / 2, "{taken} of {}", pcm.len());
+    assert!(!recognizer.wait_writable(Some(Duration::from_millis(20))).unwrap());
+}
+
+#[test]
+fn untaken_finals_are_bounded_and_the_reason_is_told() {
+    let options = Options { finals_max: 1, partials: None, ..Options::new(16_000) };
+    let mut recognizer = engine().recognizer(options).unwrap();
+    let pcm = signal(&SPEECH);
+    let mut rest = pcm.as_slice();
+    let error = loop {
+        let taken = recognizer.push_pcm(&rest[..rest.len().min(320)]).unwrap();
+        rest = &rest[taken..];
+        if let Err(error) = recognizer.wait_writable(None) {
+            break error;
+        }
+    };
+    assert_eq!((error.kind(), error.subject()), (ErrorKind::Busy, Some("finals_max")));
+    assert!(matches!(recognizer.poll_event(), Some(Event::SpeechStarted { .. })));
+    assert!(matches!(recognizer.poll_event(), Some(Event::Final(_))));
+    push_all(&mut recognizer, rest);
+    assert_eq!(recognizer.finish().unwrap().text, "w5 w7");
+}
+
+#[test]
+fn streams_are_bounded() {
+    let engine = Engine::fake(Script::default(), 1).unwrap();
+    let open: Vec<_> = (0..4_096).map(|_| engine.recognizer(Options::new(16_000)).unwrap()).collect();
+    let error = engine.recognizer(Options::new(16_000)).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    drop(open);
+    assert!(engine.recognizer(Options::new(16_000)).is_ok());
+}
+
+#[test]
+fn bad_options_and_samples_are_refused() {
+    let engine = engine();
+    let rates = [0, 1, 7_999, 192_001, 1_000_000];
+    for rate in rates {
+        let error = engine.recognizer(Options::new(rate)).err().unwrap();
+        assert_eq!(
+            (error.kind(), error.subject()),
+            (ErrorKind::InvalidArgument, Some("sample_rate")),
+            "{rate}"
+        );
+    }
+    let plan = Plan { left: 1, ..Plan::default() };
+    let options = Options { partials: Some(plan), ..Options::new(16_000) };
+    assert_eq!(engine.recognizer(options).err().unwrap().subject(), Some("left"));
+
+    let mut recognizer = engine.recognizer(Options::new(16_000)).unwrap();
+    let mut pcm = vec![0.0_f32; 4_000];
+    pcm[2_000] = f32::NAN;
+    let taken = recognizer.push_pcm(&pcm).unwrap();
+    assert!(taken <= 2_000, "what comes before the bad sample is taken: {taken}");
+    let error = recognizer.push_pcm(&pcm[taken..]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidAudio);
+    assert_eq!(recognizer.push_pcm(&[0.0_f32; 100]).unwrap(), 100, "the stream goes on");
+}
+
+#[test]
+fn a_gap_keeps_the_times_right() {
+    let mut recognizer = engine().recognizer(Options::new(16_000)).unwrap();
+    assert_eq!(recognizer.gap(32_000).unwrap(), 32_000);
+    push_all(&mut recognizer, &signal(&[(1, 10), (0, 10)]));
+    let transcript = recognizer.finish().unwrap();
+    let word = transcript.words().next().unwrap();
+    assert!((word.start - 2.0).abs() < 1e-9, "{}", word.start);
+}
+
+#[test]
+fn partials_are_changed_while_a_stream_runs() {
+    let mut recognizer = engine().recognizer(Options::new(16_000)).unwrap();
+    recognizer.set_partials(None).unwrap();
+    push_all(&mut recognizer, &signal(&[(0, 10), (1, 60)]));
+    assert_eq!(recognizer.stats().windows, 0, "no window for partials that nobody wants");
+
+    let slow = Plan { step_min: 32, ..Plan::default() };
+    recognizer.set_partials(Some(slow)).unwrap();
+    let error = recognizer.set_partials(Some(Plan { step_min: 1, ..slow })).unwrap_err();
+    assert_eq!((error.kind(), error.subject()), (ErrorKind::InvalidArgument, Some("step_min")));
+    push_all(&mut recognizer, &signal(&[(2, 60), (0, 10)]));
+    let partial = loop {
+        match recognizer.next_event(Some(Duration::from_secs(10))).unwrap().unwrap() {
+            Event::Partial(partial) => break partial,
+            other => assert!(matches!(other, Event::SpeechStarted { .. }), "{other:?}"),
+        }
+    };
+    assert!(partial.text.starts_with("w1"), "{}", partial.text);
+    assert_eq!(recognizer.finish().unwrap().text, "w1 w3");
+
+    let mut captions = engine().recognizer(Options::new(16_000).mode(Mode::Incremental)).unwrap();
+    let error = captions.set_partials(Some(slow)).unwrap_err();
+    assert_eq!((error.kind(), error.subject()), (ErrorKind::InvalidArgument, Some("partials")));
+}
+
+#[test]
+fn stats_tell_how_far_the_text_trails() {
+    let stuck = stuck();
+    let mut recognizer = stuck.recognizer(Options::new(16_000)).unwrap();
+    push_all(&mut recognizer, &signal(&[(0, 20)]));
+    assert_eq!(recognizer.stats().lag_ms, 0, "silence waits for nothing");
+    push_all(&mut recognizer, &signal(&[(1, 100)]));
+    let speaking = recognizer.stats().lag_ms;
+    assert!((3_000..=4_400).contains(&speaking), "{speaking} ms of speech and its pre-roll");
+    push_all(&mut recognizer, &signal(&[(0, 100)]));
+    let ended = recognizer.stats().lag_ms;
+    assert!((3_000..=4_000).contains(&ended), "{ended} ms since the endpoint");
+
+    let mut quick = engine().recognizer(Options::new(16_000)).unwrap();
+    push_all(&mut quick, &signal(&SPEECH));
+    quick.finish().unwrap();
+    let stats = quick.stats();
+    assert_eq!((stats.lag_ms, stats.heard_s), (0, stats.settled_s));
+    assert!(stats.encoder_s > 0.0 && stats.revisions > 0, "{stats:?}");
+}
+
+#[cfg(feature = "async")]
+#[test]
+fn events_are_a_stream() {
+    use futures::StreamExt as _;
+    let mut recognizer = engine().recognizer(Options::new(16_000)).unwrap();
+    push_all(&mut recognizer, &signal(&SPEECH));
+    recognizer.close(EndpointReason::Finish).unwrap();
+    let events: Vec<Event> = futures::executor::block_on(recognizer.events().collect());
+    let finals = events.iter().filter(|e| matches!(e, Event::Final(_))).count();
+    assert_eq!(finals, 2);
+    assert_eq!(events.last(), Some(&Event::End(End::Finished)));
+}
+
+#[test]
+fn a_task_with_a_deadline_hurries_its_finals() {
+    let engine = Engine::fake(Script { frame: Duration::from_millis(2), ..Script::default() }, 1).unwrap();
+    let mut recognizer = engine.recognizer(Options::new(16_000)).unwrap();
+    for chunk in signal(&[(0, 10), (1, 60), (2, 60)]).chunks(3200) {
+        push_all(&mut recognizer, chunk);
+        recognizer.next_event(Some(Duration::from_millis(100))).unwrap();
+    }
+    assert!(!recognizer.hurry(Duration::ZERO).unwrap(), "nothing was closed");
+    recognizer.close(EndpointReason::Idle).unwrap();
+    assert!(!recognizer.hurry(Duration::from_secs(600)).unwrap(), "there is time");
+    assert!(recognizer.hurry(Duration::from_millis(50)).unwrap());
+    let finals = std::iter::from_fn(|| recognizer.poll_event()).filter_map(|event| match event {
+        Event::Final(text) => Some(text),
+        _ => None,
+    });
+    let last = finals.last().unwrap();
+    assert_eq!((last.second_pass, last.endpoint_reason), (false, EndpointReason::Idle));
+    assert!(last.text.starts_with("w1"), "{}", last.text);
+}
+
+#[cfg(feature = "async")]
+#[test]
+fn a_task_waits_for_room() {
+    use futures::executor::block_on;
+    use std::future::poll_fn;
+    let options = Options { backlog_ms: 1_000, partials: None, ..Options::new(16_000) };
+    let pcm = signal(&[SPEECH, SPEECH, SPEECH].concat());
+
+    let mut recognizer = engine().recognizer(options.clone()).unwrap();
+    let mut rest = pcm.as_slice();
+    while !rest.is_empty() {
+        block_on(poll_fn(|context| recognizer.poll_writable(context))).unwrap();
+        rest = &rest[recognizer.push_pcm(&rest[..rest.len().min(320)]).unwrap()..];
+    }
+    assert_eq!(recognizer.finish().unwrap().text, [SPOKEN; 3].join(" "));
+
+    let mut recognizer = stuck().recognizer(options).unwrap();
+    while recognizer.push_pcm(&pcm).unwrap() > 0 {}
+    let canceller = recognizer.canceller();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(move || block_on(poll_fn(|context| recognizer.poll_writable(context))));
+        canceller.cancel();
+        assert_eq!(waiting.join().unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+    });
+}
+
+#[cfg(feature = "async")]
+#[test]
+fn a_waker_is_told_of_a_reply_and_of_a_cancellation() {
+    let (waker, woken) = flag();
+    let mut recognizer = stuck().recognizer(Options::new(16_000)).unwrap();
+    assert!(!recognizer.wake_by(&waker), "nothing has happened yet");
+    recognizer.canceller().cancel();
+    assert!(woken.load(Ordering::SeqCst));
+    assert!(recognizer.wake_by(&waker), "the cancellation is news that is there already");
+
+    let (waker, woken) = flag();
+    recognizer = engine().recognizer(Options::new(16_000)).unwrap();
+    assert!(!recognizer.wake_by(&waker));
+    push_all(&mut recognizer, &signal(&SPEECH));
+    while recognizer.next_event(None).unwrap().is_none_or(|event| !matches!(event, Event::Final(_))) {}
+    assert!(woken.load(Ordering::SeqCst));
+}
+
+#[cfg(feature = "async")]
+fn flag() -> (std::task::Waker, Arc<std::sync::atomic::AtomicBool>) {
+    struct Flag(Arc<std::sync::atomic::AtomicBool>);
+    impl std::task::Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+    let woken = Arc::default();
+    (Arc::new(Flag(Arc::clone(&woken))).into(), woken)
+}

@@ -1,0 +1,228 @@
+//! Whole recordings: a stream that arrives at once.
+
+#[cfg(feature = "files")]
+use std::path::{Path, PathBuf};
+
+use super::{Canceller, Engine, Recognizer};
+use crate::audio::Source;
+use crate::options::{Class, EndpointRule, Mode, Options, Segmentation, UTTERANCE_MAX_MS};
+use crate::{Error, ErrorKind, Event, Final, Result, Transcript};
+
+/// A recording.
+pub enum Audio<'a> {
+    /// Interleaved samples in the format of the options.
+    Samples(&'a [f32]),
+    /// Samples piece by piece, in the source's own format.
+    Source(Box<dyn Source + 'a>),
+    /// An audio file.
+    #[cfg(feature = "files")]
+    File(PathBuf),
+}
+
+impl<'a> From<&'a [f32]> for Audio<'a> {
+    fn from(samples: &'a [f32]) -> Self {
+        Self::Samples(samples)
+    }
+}
+
+impl<'a> From<Box<dyn Source + 'a>> for Audio<'a> {
+    fn from(source: Box<dyn Source + 'a>) -> Self {
+        Self::Source(source)
+    }
+}
+
+#[cfg(feature = "files")]
+impl From<&Path> for Audio<'_> {
+    fn from(path: &Path) -> Self {
+        Self::File(path.to_path_buf())
+    }
+}
+
+#[cfg(feature = "files")]
+impl From<PathBuf> for Audio<'_> {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
+}
+
+#[cfg(feature = "files")]
+impl From<&str> for Audio<'_> {
+    fn from(path: &str) -> Self {
+        Self::File(path.into())
+    }
+}
+
+/// How far a transcription is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Seconds of audio whose text is done.
+    pub done_s: f64,
+    /// Seconds of the whole recording, where its source knows.
+    pub total_s: Option<f64>,
+    /// Seconds spent so far on resampling, mel and voice activity.
+    pub front_end_s: f64,
+}
+
+/// What a caller wants to hear of a transcription, and how to stop it.
+#[derive(Default)]
+pub struct Hooks<'a> {
+    /// Called from the calling thread after each piece of audio and each final.
+    pub progress: Option<&'a mut dyn FnMut(Progress)>,
+    /// Called from the calling thread with each final, in order, as soon as it is there.
+    pub on_final: Option<&'a mut dyn FnMut(&Final)>,
+    /// Ends the transcription from another thread.
+    pub canceller: Option<&'a Canceller>,
+}
+
+impl Engine {
+    /// Transcribes a recording of any length in constant memory, apart from the text.
+    ///
+    /// Uses the format, channels, endpoint rule and segmentation of the options; always two-pass,
+    /// without partials, and served after live streams.
+    ///
+    /// # Errors
+    /// `InvalidAudio` or `Io` with the file's name, `InvalidArgument`, `Cancelled`, `Inference`,
+    /// `Forked`.
+    pub fn transcribe<'a>(&self, audio: impl Into<Audio<'a>>, options: &Options) -> Result<Transcript> {
+        self.transcribe_with(audio, options, Hooks::default())
+    }
+
+    /// As [`transcribe`](Self::transcribe), with progress and a canceller.
+    ///
+    /// # Errors
+    /// As [`transcribe`](Self::transcribe).
+    pub fn transcribe_with<'a>(
+        &self,
+        audio: impl Into<Audio<'a>>,
+        options: &Options,
+        hooks: Hooks<'_>,
+    ) -> Result<Transcript> {
+        match audio.into() {
+            Audio::Samples(samples) => {
+                let mut run = Run::open(self, options.clone(), hooks)?;
+                let frames = samples.len() as f64 / f64::from(options.format.channels);
+                run.total_s = Some(frames / f64::from(options.format.sample_rate));
+                run.push(samples)?;
+                run.finish()
+            }
+            Audio::Source(source) => self.transcribe_source(source, options, hooks),
+            #[cfg(feature = "files")]
+            Audio::File(path) => {
+                let source = crate::audio::file::FileSource::open(&path)?;
+                let result = self.transcribe_source(Box::new(source), options, hooks);
+                result.map_err(|error| match error.kind() {
+                    ErrorKind::InvalidAudio | ErrorKind::Io => error.in_file(&path),
+                    _ => error,
+                })
+            }
+        }
+    }
+
+    fn transcribe_source(
+        &self,
+        mut source: Box<dyn Source + '_>,
+        options: &Options,
+        hooks: Hooks<'_>,
+    ) -> Result<Transcript> {
+        let options = Options { format: source.format(), ..options.clone() };
+        let mut run = Run::open(self, options, hooks)?;
+        run.total_s = source.duration_hint();
+        let mut piece = Vec::new();
+        loop {
+            source.read(&mut piece)?;
+            if piece.is_empty() {
+                return run.finish();
+            }
+            run.push(&piece)?;
+        }
+    }
+}
+
+/// A recording on its way through a recognizer.
+struct Run<'a> {
+    recognizer: Recognizer,
+    hooks: Hooks<'a>,
+    finals: Vec<Final>,
+    total_s: Option<f64>,
+    whole: bool,
+}
+
+impl<'a> Run<'a> {
+    fn open(engine: &Engine, mut options: Options, hooks: Hooks<'a>) -> Result<Self> {
+        let whole = options.segmentation == Segmentation::Whole;
+        if whole {
+            options.endpoint = EndpointRule { utterance_max_ms: UTTERANCE_MAX_MS, ..EndpointRule::manual() };
+        }
+        options.mode = Mode::TwoPass;
+        options.partials = None;
+        options.class = Class::Bulk;
+        // A segment for each worker, and one that is being filled behind them.
+        let segments = engine.threads() as u32 + 1;
+        options.backlog_ms = segments.saturating_mul(options.endpoint.utterance_max_ms).min(600_000);
+        let recognizer = engine.recognizer(options)?;
+        if let Some(canceller) = hooks.canceller {
+            recognizer.attach(canceller);
+        }
+        Ok(Self { recognizer, hooks, finals: Vec::new(), total_s: None, whole })
+    }
+
+    fn push(&mut self, mut samples: &[f32]) -> Result<()> {
+        while !samples.is_empty() {
+            let taken = self.recognizer.push_pcm(samples)?;
+            samples = &samples[taken..];
+            self.take_events()?;
+            if !samples.is_empty() {
+                self.recognizer.wait_writable(None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Transcript> {
+        self.recognizer.close(crate::EndpointReason::Finish)?;
+        while let Some(event) = self.recognizer.next_event(None)? {
+            self.take(event)?;
+        }
+        self.report();
+        Ok(Transcript::new(self.finals, self.recognizer.stats().heard_s))
+    }
+
+    fn take_events(&mut self) -> Result<()> {
+        while let Some(event) = self.recognizer.poll_event() {
+            self.take(event)?;
+        }
+        self.report();
+        let heard_ms = self.recognizer.stats().heard_s * 1000.0;
+        if self.whole && heard_ms > f64::from(UTTERANCE_MAX_MS) {
+            let message = format!("one window holds at most {} s", UTTERANCE_MAX_MS / 1000);
+            return Err(Error::new(ErrorKind::InvalidArgument, message).about("segmentation"));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Final(text) => {
+                if let Some(on_final) = &mut self.hooks.on_final {
+                    on_final(&text);
+                }
+                self.finals.push(text);
+                self.report();
+                Ok(())
+            }
+            Event::End(end) => end.into_result(),
+            Event::SpeechStarted { .. } | Event::Partial(_) => Ok(()),
+        }
+    }
+
+    fn report(&mut self) {
+        if let Some(progress) = &mut self.hooks.progress {
+            let stats = self.recognizer.stats();
+            progress(Progress {
+                done_s: stats.settled_s,
+                total_s: self.total_s,
+                front_end_s: stats.front_end_s,
+            });
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Russian speech recognition that you can link: GigaAM v3 inside your program.
+//!
+//! An [`Engine`] is a loaded model with its worker threads. It transcribes recordings
+//! ([`Engine::transcribe`]) and opens any number of live streams ([`Engine::recognizer`]) that share
+//! the workers; a stream is audio and state, never a copy of the model.
+//!
+//! ```
+//! use gigastt_core::{EndpointRule, Engine, Options};
+//!
+//! # fn main() -> gigastt_core::Result<()> {
+//! let engine = Engine::builder().threads(1).build()?;
+//! let mut recognizer = engine.recognizer(Options::new(48_000).endpoint(EndpointRule::assistant()))?;
+//! let microphone = [0_i16; 960];
+//! assert_eq!(recognizer.push_pcm(&microphone)?, 960);
+//! assert_eq!(recognizer.poll_partial(), None);
+//! assert_eq!(recognizer.finish()?.text, "");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The way of the audio
+//!
+//! ```text
+//!  caller's thread                                                     workers
+//! ┌───────────────────── Recognizer ──────────────────────┐
+//! │ pcm ─► resample ─► mel ─┐                             │  window   ┌─────────┐
+//! │                     └───┴─► Session ──────────────────┼──────────►│ Batcher │─► Lane
+//! │ events ◄───────────────────  (endpoint, hypothesis) ◄─┼─ Mailbox ◄┴─────────┘   encode, decode
+//! └───────────────────────────────────────────────────────┘  reply
+//! ```
+//!
+//! `session` has no I/O, no threads and no clock; `engine/worker.rs` has the threads and the clock;
+//! `model/ort.rs` has ONNX Runtime.
+//!
+//! # Threads
+//!
+//! [`Engine`], [`Canceller`] and [`Model`] may be used from any thread at any time. A [`Recognizer`] may
+//! be moved between threads and is used by one at a time. Nothing here prints, exits or panics; logs go
+//! through the `log` crate. After `fork` the child gets [`ErrorKind::Forked`].
+#![forbid(unsafe_code)]
+
+pub mod audio;
+mod engine;
+mod error;
+mod model;
+mod options;
+mod session;
+#[cfg(all(test, feature = "fake-model"))]
+mod simulator;
+mod transcript;
+
+#[cfg(feature = "async")]
+pub use engine::Events;
+pub use engine::{
+    Audio, Canceller, Engine, EngineBuilder, EngineStats, Hooks, Progress, Recognizer, RecognizerStats,
+    THREADS_MAX,
+};
+pub use error::{Error, ErrorKind, Fault, Result};
+#[cfg(feature = "fake-model")]
+pub use model::fake;
+#[cfg(feature = "ort-link")]
+pub use model::use_linked_runtime;
+pub use model::{Bundle, Head, Model, ModelBytes, ModelInfo, Provider, Variant, scan};
+pub use options::{Class, EndpointRule, Mode, Options, Plan, Segmentation, UTTERANCE_MAX_MS};
+pub use transcript::{End, EndpointReason, Event, Final, Partial, Span, Token, Transcript, Word};

@@ -1,0 +1,179 @@
+//! A scripted model without ONNX Runtime, for tests of everything that is built on the engine.
+//!
+//! Its "speech" is a signal that is constant over each encoder frame (640 samples from the stream's
+//! start): value `id / 1024` says word `id`, 0 is silence. What it recognises depends on the
+//! decoder's state (each word is shifted by the number of words before it), and the last frames of
+//! every window are garbled, so that a lost state or an undropped edge shows in the text.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::{DecoderState, Encoded, Interrupt, Lane, MELS, Network, Vocab, encoder_frames};
+use crate::audio::{FrontEnd, vad};
+use crate::{Error, ErrorKind, Result, Token};
+
+/// Words of the vocabulary: `w0` to `w999`.
+pub const WORDS: u32 = 1_000;
+/// A frame of this value makes the model call fail.
+pub const FAILS: u32 = 1_001;
+/// A frame of this value makes the model call panic.
+pub const PANICS: u32 = 1_002;
+/// What the last [`GARBLED`] frames of a window are heard as, when they are not silent.
+pub const GARBAGE: u32 = 999;
+/// Frames at a window's end that are heard wrongly.
+pub const GARBLED: usize = 2;
+/// Samples over which the signal is constant.
+pub const FRAME: usize = 640;
+
+/// The amplitude of a word's frames.
+pub fn amplitude(word: u32) -> f32 {
+    word as f32 / 1024.0
+}
+
+/// How the scripted model behaves.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Script {
+    /// What a call takes, whatever its size.
+    pub call: Duration,
+    /// What each mel frame of a call takes in addition.
+    pub frame: Duration,
+}
+
+/// See the module.
+pub(crate) struct FakeNetwork {
+    script: Script,
+    vocab: Arc<Vocab>,
+}
+
+impl FakeNetwork {
+    pub(crate) fn new(script: Script) -> Self {
+        Self { script, vocab: vocab() }
+    }
+}
+
+/// The vocabulary of the scripted model.
+pub(crate) fn vocab() -> Arc<Vocab> {
+    Arc::new(Vocab::numbered(WORDS))
+}
+
+impl Network for FakeNetwork {
+    fn vocab(&self) -> Arc<Vocab> {
+        Arc::clone(&self.vocab)
+    }
+
+    fn front_end(&self) -> Box<dyn FrontEnd> {
+        Box::new(FakeFrontEnd::default())
+    }
+
+    fn lane(&self) -> Result<Box<dyn Lane>> {
+        Ok(Box::new(FakeLane { script: self.script }))
+    }
+}
+
+/// Mel frames whose first channel is the signal at the frame's first sample.
+#[derive(Default)]
+pub(crate) struct FakeFrontEnd {
+    heard: usize,
+    /// First samples of the frames that are not complete yet.
+    starts: std::collections::VecDeque<f32>,
+}
+
+impl FrontEnd for FakeFrontEnd {
+    fn frames(&mut self, samples: &[f32], out: &mut Vec<f32>) {
+        for &sample in samples {
+            if self.heard.is_multiple_of(160) {
+                self.starts.push_back(sample);
+            }
+            self.heard += 1;
+            if self.heard.is_multiple_of(160) && self.heard >= 320 {
+                let mut frame = [0.0; MELS];
+                frame[0] = self.starts.pop_front().unwrap_or_default();
+                out.extend(frame);
+            }
+        }
+    }
+
+    fn score(&mut self, tick: &[f32; vad::FRAME]) -> f32 {
+        if tick.iter().any(|s| *s != 0.0) { 1.0 } else { 0.0 }
+    }
+}
+
+/// The words heard in a window's frames: what the encoder of the scripted model makes of its mel.
+pub(crate) fn hear(mel: &[f32]) -> Vec<f32> {
+    let frames = encoder_frames(mel.len() / MELS);
+    let word = |frame: usize| (mel[frame * 4 * MELS] * 1024.0).round();
+    let garbled = |frame: usize| frame + GARBLED >= frames && word(frame) != 0.0;
+    (0..frames).map(|f| if garbled(f) { GARBAGE as f32 } else { word(f) }).collect()
+}
+
+/// Decodes heard words: a word is recognised where it differs from the frame before, and comes out
+/// shifted by the number of words before it.
+pub(crate) fn decode(heard: &[f32], frames: Range<usize>, state: &mut DecoderState, tokens: &mut Vec<Token>) {
+    if state.h.is_empty() {
+        state.h = vec![0.0];
+    }
+    for frame in frames {
+        let word = heard[frame] as u32;
+        if word != 0 && state.last != Some(word) {
+            let id = (word + state.h[0] as u32) % WORDS;
+            tokens.push(Token { id, frame: frame as u32, logprob: -0.1 });
+            state.h[0] += 1.0;
+        }
+        state.last = Some(word);
+    }
+}
+
+struct FakeLane {
+    script: Script,
+}
+
+impl FakeLane {
+    /// Takes time without reading the clock; ends early when interrupted.
+    fn work(&self, frames: usize, interrupt: &Interrupt) -> Result<()> {
+        let time = self.script.call + self.script.frame * frames as u32;
+        let bell = Arc::new((Mutex::new(false), Condvar::new()));
+        let ring = Arc::clone(&bell);
+        let hook = move || {
+            *ring.0.lock() = true;
+            ring.1.notify_all();
+        };
+        let done = interrupt.during(hook, || {
+            let mut rung = bell.0.lock();
+            time.is_zero() || bell.1.wait_while_for(&mut rung, |rung| !*rung, time).timed_out()
+        });
+        match done {
+            Some(true) => Ok(()),
+            _ => Err(Error::new(ErrorKind::Cancelled, "the call was ended")),
+        }
+    }
+}
+
+impl Lane for FakeLane {
+    fn encode(&mut self, windows: &[&[f32]], interrupt: &Interrupt) -> Result<Encoded> {
+        self.work(windows.iter().map(|w| w.len() / MELS).sum(), interrupt)?;
+        let data: Vec<f32> = windows.iter().flat_map(|window| hear(window)).collect();
+        if data.contains(&(FAILS as f32)) {
+            return Err(Error::new(ErrorKind::Inference, "the script says so"));
+        }
+        assert!(!data.contains(&(PANICS as f32)), "the script says so");
+        let frames = windows.first().map_or(0, |w| encoder_frames(w.len() / MELS));
+        Ok(Encoded { data, frames, width: 1 })
+    }
+
+    fn decode(
+        &mut self,
+        encoded: &Encoded,
+        item: usize,
+        frames: Range<usize>,
+        state: &mut DecoderState,
+        tokens: &mut Vec<Token>,
+        _interrupt: &Interrupt,
+    ) -> Result<()> {
+        let heard = &encoded.data[item * encoded.frames..(item + 1) * encoded.frames];
+        decode(heard, frames, state, tokens);
+        Ok(())
+    }
+}

@@ -1,0 +1,7 @@
+//! Seeded worlds of streams in virtual time, for tests.
+
+mod oracle;
+mod promises;
+mod script;
+mod tests;
+mod world;

@@ -1,0 +1,68 @@
+//! Many worlds.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::script::Script;
+use super::{promises, world};
+use crate::fake;
+use crate::model::Vocab;
+use crate::options::Class;
+
+/// Worlds of each run of the tests.
+const WORLDS: u64 = 10_000;
+
+/// Runs the world of a seed and checks everything.
+fn check(seed: u64, vocab: &Arc<Vocab>) {
+    let script = Script::of(seed);
+    let signals: Vec<Vec<f32>> = script.streams.iter().map(|s| s.signal()).collect();
+    let outcome = world::run(&script, &signals, vocab);
+    for (n, ((stream, signal), trace)) in script.streams.iter().zip(&signals).zip(&outcome.traces).enumerate()
+    {
+        let alone = world::alone(stream, signal, vocab);
+        let patience = outcome.patience[usize::from(stream.options.class == Class::Bulk)];
+        let checked =
+            catch_unwind(AssertUnwindSafe(|| promises::check(stream, signal, trace, &alone, patience)));
+        assert!(checked.is_ok(), "stream {n}");
+    }
+}
+
+#[test]
+fn worlds_keep_the_promises() {
+    let vocab = fake::vocab();
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    if let Some(seed) = number("GIGASTT_SEED") {
+        println!("{:#?}", Script::of(seed));
+        return check(seed, &vocab);
+    }
+    let soak = number("GIGASTT_SOAK_SECONDS").map(Duration::from_secs);
+    let started = Instant::now();
+    let first = match soak {
+        Some(_) => std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0) >> 16,
+        None => 0,
+    };
+    let next = AtomicU64::new(first);
+    let more = |seed| soak.map_or(seed < first + WORLDS, |time| started.elapsed() < time);
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if !more(seed) {
+                return;
+            }
+            if catch_unwind(AssertUnwindSafe(|| check(seed, &vocab))).is_err() {
+                next.store(u64::MAX / 2, Ordering::Relaxed);
+                panic!(
+                    "world {seed} breaks a promise; alone: \
+                     GIGASTT_SEED={seed} cargo test -p gigastt-core --features fake-model simulator"
+                );
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(work);
+        work();
+    });
+    println!("{} worlds in {:.1} s", next.load(Ordering::Relaxed) - first, started.elapsed().as_secs_f64());
+}

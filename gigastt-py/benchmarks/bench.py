@@ -1,0 +1,123 @@
+"""What the Python package costs: `make bench-py`. Measures an optimised build; prints a table.
+
+With `--cli PATH` the program `gigastt` transcribes the same recording, for comparison.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import time
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import gigastt
+
+SAMPLES = Path(__file__).resolve().parents[2] / "tests" / "samples"
+LONG = SAMPLES / "long_00.wav"
+CHUNK = 320
+ROUNDS = 9
+STREAMS = 16
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--cli", type=Path, help="the program to compare with")
+    cli = arguments.parse_args().cli
+    engine = gigastt.Engine(threads=1)
+    row("import gigastt, without Python's own start", f"{import_ms():.0f} ms")
+    row("push_pcm of 20 ms int16, median and 99 %", "{:.1f} us, {:.1f} us".format(*push_us(engine)))
+    ours = best(FIRST)
+    row("transcribe a file, one thread", f"{ours:.3f} s")
+    if cli:
+        command = [cli, "bench", "file", "--json", "--model", "embedded", "--threads", "1", LONG]
+        theirs = best(command, lambda printed: json.loads(printed)["wall_s"])
+        row("the same by the program", f"{theirs:.3f} s")
+        row("difference", f"{100 * (ours / theirs - 1):+.1f} %")
+    late, missed = asyncio.run(real_time(gigastt.Engine()))
+    row(f"{STREAMS} streams in one loop: chunks late by more than 1 s", f"{missed}")
+    row("the same: last final after the last sample, median and longest", "{:.2f} s, {:.2f} s".format(*late))
+
+
+def row(name: str, value: str) -> None:
+    print(f"{name:<64} {value}", flush=True)
+
+
+def import_ms() -> float:
+    code = "import time; start = time.perf_counter(); import gigastt; print(time.perf_counter() - start)"
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, check=True) for _ in range(ROUNDS)]
+    return 1e3 * statistics.median(float(run.stdout) for run in runs)
+
+
+def pcm(path: Path) -> np.ndarray:
+    with wave.open(str(path)) as recording:
+        return np.frombuffer(recording.readframes(recording.getnframes()), "<i2")
+
+
+def push_us(engine: gigastt.Engine) -> tuple[float, float]:
+    """Costs of a push, with partials off so that the worker leaves the core to the caller."""
+    samples = pcm(LONG)
+    costs = []
+    with engine.recognizer(16_000, endpoint="manual", partials=False) as rec:
+        for at in range(0, min(len(samples), 20 * 16_000) - CHUNK, CHUNK):
+            chunk = samples[at : at + CHUNK]
+            start = time.perf_counter_ns()
+            rec.push_pcm(chunk)
+            costs.append(time.perf_counter_ns() - start)
+    costs.sort()
+    return costs[len(costs) // 2] / 1e3, costs[len(costs) * 99 // 100] / 1e3
+
+
+FIRST = [
+    sys.executable,
+    "-c",
+    f"""import gigastt, time; engine = gigastt.Engine(threads=1); start = time.perf_counter()
+engine.transcribe({str(LONG)!r}); print(time.perf_counter() - start)""",
+]
+
+
+def best(command: list[object], seconds: Callable[[str], float] = float) -> float:
+    """The first transcription of a process, without start and loading: the best of several processes."""
+
+    def once() -> float:
+        return seconds(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+    return min(once() for _ in range(ROUNDS))
+
+
+async def real_time(engine: gigastt.Engine) -> tuple[tuple[float, float], int]:
+    """Streams that speak at the same time, in one event loop."""
+    samples = np.concatenate([pcm(path) for path in sorted(SAMPLES.glob("sample_*.wav"))])
+    missed = 0
+
+    async def stream() -> float:
+        nonlocal missed
+        async with engine.recognizer(16_000, endpoint="assistant") as rec:
+            loop = asyncio.get_running_loop()
+            start = loop.time()
+            reading = asyncio.create_task(read(rec))
+            for number, at in enumerate(range(0, len(samples), CHUNK)):
+                await rec.push_pcm(samples[at : at + CHUNK])
+                left = start + (number + 1) * CHUNK / 16_000 - loop.time()
+                missed += left < -1
+                await asyncio.sleep(max(0.0, left))
+            spoken = loop.time()
+            rec.close()
+            await reading
+            return loop.time() - spoken
+
+    async def read(rec: gigastt.AsyncRecognizer) -> None:
+        async for _ in rec.events():
+            pass
+
+    late = await asyncio.gather(*(stream() for _ in range(STREAMS)))
+    return (statistics.median(late), max(late)), missed
+
+
+if __name__ == "__main__":
+    main()

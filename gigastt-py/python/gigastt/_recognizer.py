@@ -1,0 +1,316 @@
+"""Live streams, for threads and for event loops."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+from gigastt import _native
+from gigastt._errors import CancelledError
+from gigastt._options import EndpointRule, Profile, endpoint_rule
+from gigastt._results import End, Event, Partial, RecognizerStats, Segment, Transcript
+
+if TYPE_CHECKING:
+    import asyncio
+    from types import TracebackType
+    from typing import Self
+
+    from typing_extensions import Buffer
+
+
+class Recognizer:
+    """One speaker's stream, from `Engine.recognizer`.
+
+    May be used from several threads: one pushes while another waits for events; `cancel` takes effect at
+    any time. As a context manager it is cancelled at the end unless it was finished. `async with` gives an
+    `AsyncRecognizer` for event loops.
+    """
+
+    def __init__(self, native: _native.Recognizer) -> None:
+        self._native = native
+        self._async: AsyncRecognizer | None = None
+
+    def push_pcm(self, samples: Buffer, *, block: bool = True, timeout: float | None = None) -> int:
+        """Takes samples, in the rate and channels that the stream was opened with.
+
+        Never runs the model. While the stream is full it waits, unless `block` is false, for at most
+        `timeout` seconds.
+
+        Args:
+            samples: int16 or float32, of shape (n,), interleaved, or (n, channels), of any strides; or
+                bytes of 16-bit samples, little-endian. Not copied as a whole.
+
+        Returns:
+            How many leading items were taken: `samples[taken:]` is what to push again.
+
+        Raises:
+            InvalidAudioError: A sample is not a finite number; what came before it was taken.
+            InvalidArgumentError: Another type or shape.
+            BusyError: `finals_max` finals wait to be taken, which waiting does not change.
+            ClosedError, CancelledError, ForkedError, InferenceError: See there.
+        """
+        return self._native.push_pcm(samples, block, timeout)
+
+    def wait_writable(self, timeout: float | None = None) -> bool:
+        """Waits until `push_pcm` takes something. False when that took longer than `timeout` seconds."""
+        return self._native.wait_writable(timeout)
+
+    def gap(self, frames: int) -> int:
+        """Stands for frames (samples of each channel) that were lost, so that times stay right.
+
+        Takes as many as there is room for and returns how many.
+        """
+        return self._native.gap(frames)
+
+    def poll_partial(self) -> Partial | None:
+        """The newest state of the running utterance, if it changed since the last one taken. Never waits."""
+        return self._native.poll_partial()
+
+    def poll_event(self) -> Event | None:
+        """The next event, if there is one. Never waits."""
+        return self._native.next_event(0)[0]
+
+    def next_event(self, timeout: float | None = None) -> Event | None:
+        """Waits for the next event. None after `timeout` seconds, and after the end."""
+        return self._native.next_event(timeout)[0]
+
+    def events(self) -> Iterator[Event]:
+        """The events, waiting for each, up to and with the end. What is not taken stays in the stream."""
+        while event := self._native.next_event(None)[0]:
+            yield event
+
+    def close(self) -> None:
+        """Says that no more audio comes. The remaining finals and the end follow as events. Idempotent."""
+        self._native.close(True)
+
+    def finish(self, timeout: float | None = None) -> Transcript:
+        """Ends the stream and waits for its finals; those not taken as events are in the transcript.
+
+        A final that would not be ready within `timeout` seconds, by measured speed, is the newest hypothesis
+        instead and says so: `second_pass` is false.
+
+        Raises:
+            ClosedError: It was finished or closed before.
+            CancelledError, ForkedError, InferenceError: See there.
+        """
+        self._native.close(False)
+        deadline = _Deadline(timeout)
+        segments: list[Segment] = []
+        over = False
+        while not over:
+            event, over = self._native.next_event(deadline.slice)
+            if event is not None:
+                _gather(event, segments)
+            elif not over:
+                self._native.hurry(deadline.left)
+        return Transcript.join(segments, self.stats().heard_s)
+
+    def force_endpoint(self) -> None:
+        """Ends the running utterance here; its final follows."""
+        self._native.force_endpoint()
+
+    def set_endpoint(self, endpoint: Profile | EndpointRule) -> None:
+        """Changes when utterances end, from the next sample on."""
+        self._native.set_endpoint(endpoint_rule(endpoint))
+
+    def set_partials(self, wanted: bool) -> None:
+        """Whether text is wanted while an utterance goes on, from the next window on."""
+        self._native.set_partials(wanted)
+
+    def cancel(self) -> None:
+        """Ends the stream at once, from any thread. Everybody who waits for it is woken. Idempotent."""
+        self._native.cancel()
+
+    def stats(self) -> RecognizerStats:
+        """What the stream has done and holds."""
+        return self._native.stats()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.cancel()
+
+    async def __aenter__(self) -> AsyncRecognizer:
+        self._async = AsyncRecognizer(self._native)
+        return self._async
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.cancel()
+        self._native.set_callback(None)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Recognizer cannot be pickled: it is a live stream; open one in each process")
+
+
+T = TypeVar("T")
+
+
+class AsyncRecognizer:
+    """A stream in an event loop, from `async with engine.recognizer(..)`.
+
+    Belongs to the loop that entered it; `cancel` may be called from anywhere. No thread waits for it: the
+    engine calls the loop when there is news.
+    """
+
+    def __init__(self, native: _native.Recognizer) -> None:
+        import asyncio
+
+        self._native = native
+        self._loop = asyncio.get_running_loop()
+        self._waiting: set[asyncio.Future[None]] = set()
+        native.set_callback(_Ring(self._loop, self._waiting))
+
+    async def push_pcm(self, samples: Buffer) -> None:
+        """Takes samples, as `Recognizer.push_pcm`; while the stream is full it waits."""
+        taken = self._native.push_pcm(samples, False, None)
+        rest = memoryview(samples)[taken:]
+        while len(rest):
+            await self.wait_writable()
+            rest = rest[self._native.push_pcm(rest, False, None) :]
+
+    async def wait_writable(self) -> None:
+        """Waits until `push_pcm` takes something."""
+        await self._until(lambda: True if self._native.wait_writable(0) else None)
+
+    def gap(self, frames: int) -> int:
+        """As `Recognizer.gap`."""
+        return self._native.gap(frames)
+
+    def poll_partial(self) -> Partial | None:
+        """The newest state of the running utterance, if it changed since the last one taken."""
+        return self._native.poll_partial()
+
+    async def next_event(self) -> Event | None:
+        """Waits for the next event. None after the end."""
+        event, _ = await self._until(self._take_event)
+        return event
+
+    async def events(self) -> AsyncIterator[Event]:
+        """The events, up to and with the end. What is not taken stays in the stream."""
+        while event := await self.next_event():
+            yield event
+
+    def close(self) -> None:
+        """Says that no more audio comes. The remaining finals and the end follow as events. Idempotent."""
+        self._native.close(True)
+
+    async def finish(self, timeout: float | None = None) -> Transcript:
+        """Ends the stream and waits for its finals, as `Recognizer.finish`."""
+        import asyncio
+
+        self._native.close(False)
+        deadline = _Deadline(timeout)
+        segments: list[Segment] = []
+        over = False
+        while not over:
+            try:
+                async with asyncio.timeout(deadline.slice):
+                    event, over = await self._until(self._take_event)
+            except TimeoutError:
+                self._native.hurry(deadline.left)
+            else:
+                if event is not None:
+                    _gather(event, segments)
+        return Transcript.join(segments, self.stats().heard_s)
+
+    def force_endpoint(self) -> None:
+        """Ends the running utterance here; its final follows."""
+        self._native.force_endpoint()
+
+    def set_endpoint(self, endpoint: Profile | EndpointRule) -> None:
+        """Changes when utterances end, from the next sample on."""
+        self._native.set_endpoint(endpoint_rule(endpoint))
+
+    def set_partials(self, wanted: bool) -> None:
+        """Whether text is wanted while an utterance goes on, from the next window on."""
+        self._native.set_partials(wanted)
+
+    def cancel(self) -> None:
+        """Ends the stream at once, from any thread. Everybody who waits for it is woken. Idempotent."""
+        self._native.cancel()
+
+    def stats(self) -> RecognizerStats:
+        """What the stream has done and holds."""
+        return self._native.stats()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a recognizer cannot be pickled: it is a live stream; open one in each process")
+
+    def _take_event(self) -> tuple[Event | None, bool] | None:
+        event, over = self._native.next_event(0)
+        return (event, over) if event is not None or over else None
+
+    async def _until(self, ready: Callable[[], T | None]) -> T:
+        while True:
+            seen = self._native.rings()
+            if (value := ready()) is not None:
+                return value
+            news = self._loop.create_future()
+            self._waiting.add(news)
+            try:
+                if self._native.arm(seen):
+                    await news
+            finally:
+                self._waiting.discard(news)
+
+
+class _Ring:
+    """What the engine calls, from its own thread, when there is news. Does not keep the stream alive."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, waiting: set[asyncio.Future[None]]) -> None:
+        self._loop = loop
+        self._waiting = waiting
+
+    def __call__(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._wake)
+        except RuntimeError:
+            if not self._loop.is_closed():
+                raise
+
+    def _wake(self) -> None:
+        for news in tuple(self._waiting):
+            if not news.done():
+                news.set_result(None)
+
+
+class _Deadline:
+    """The time that is left of a limit in seconds, if there is one."""
+
+    _HURRY_EVERY = 0.05
+    """Seconds after which it is asked again whether what is awaited fits the time."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self._end = None if timeout is None else time.monotonic() + timeout
+
+    @property
+    def left(self) -> float:
+        return math.inf if self._end is None else max(0.0, self._end - time.monotonic())
+
+    @property
+    def slice(self) -> float | None:
+        return None if self._end is None else min(self.left, self._HURRY_EVERY)
+
+
+def _gather(event: Event, segments: list[Segment]) -> None:
+    """Keeps a final; raises when the stream did not end well."""
+    match event:
+        case Segment():
+            segments.append(event)
+        case End(reason="cancelled"):
+            raise CancelledError("the stream was cancelled")
+        case End(reason="failed", error=error) if error is not None:
+            raise error

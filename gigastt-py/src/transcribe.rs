@@ -1,0 +1,272 @@
+//! Recordings: a path, the bytes of a file, an open file, or samples.
+//!
+//! The engine works on a thread of its own for the call, so that the calling thread stays Python's: it
+//! runs signal handlers and callbacks, and cancels when one of them raises.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+
+use gigastt_core::audio::file::FileSource;
+use gigastt_core::audio::{Format, Source};
+use gigastt_core::{Audio, Canceller, Engine, Error, ErrorKind, Final, Hooks, Options, Progress, Transcript};
+use parking_lot::Mutex;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use crate::bell::SIGNALS_EVERY;
+use crate::errors::{OrRaise, invalid, raise};
+use crate::gate;
+use crate::results;
+use crate::samples::{BLOCK, Block, Samples, Scratch};
+
+/// Notes that wait for the calling thread; at this bound the engine's thread waits for it.
+const NOTES: usize = 64;
+
+/// Whom to tell of progress and finals.
+pub(crate) struct Callbacks {
+    pub progress: Option<Py<PyAny>>,
+    pub on_segment: Option<Py<PyAny>>,
+}
+
+enum Note {
+    Progress(Progress),
+    Final(Final),
+}
+
+/// What a Python object raised while the engine read from it.
+type Raised = Arc<Mutex<Option<PyErr>>>;
+
+/// A recording from Python.
+pub(crate) struct Recording {
+    audio: Audio<'static>,
+    raised: Raised,
+}
+
+impl Recording {
+    fn new(audio: Audio<'static>) -> Self {
+        Self { audio, raised: Raised::default() }
+    }
+
+    pub(crate) fn path(path: PathBuf) -> Self {
+        Self::new(Audio::File(path))
+    }
+
+    pub(crate) fn bytes(py: Python<'_>, bytes: Vec<u8>) -> PyResult<Self> {
+        let source = py.detach(|| FileSource::from_bytes("bytes", bytes)).or_raise(py)?;
+        Ok(Self::new(Audio::Source(Box::new(source))))
+    }
+
+    /// An object with `read`, and with `seek` where `size` is known.
+    pub(crate) fn file(py: Python<'_>, file: Py<PyAny>, name: &str, size: Option<u64>) -> PyResult<Self> {
+        let raised = Raised::default();
+        let reader = PythonFile { file, raised: Arc::clone(&raised) };
+        let open = || match size {
+            Some(size) => FileSource::from_seekable(name, reader, size),
+            None => FileSource::from_reader(name, Box::new(reader)),
+        };
+        match py.detach(open) {
+            Ok(source) => Ok(Self { audio: Audio::Source(Box::new(source)), raised }),
+            Err(error) => Err(raised.lock().take().unwrap_or_else(|| raise(py, &error))),
+        }
+    }
+
+    pub(crate) fn samples(data: &Bound<'_, PyAny>, sample_rate: u32) -> PyResult<Self> {
+        let samples = Samples::of(data, None)?;
+        let channels = u16::try_from(samples.channels()).map_err(|_| {
+            invalid(
+                data.py(),
+                "samples",
+                format!("expected shape (n, channels), found {} channels", samples.channels()),
+            )
+        })?;
+        let format = Format { sample_rate, channels };
+        format.validate().or_raise(data.py())?;
+        let raised = Raised::default();
+        let source = ArraySource {
+            samples,
+            format,
+            at: 0,
+            raised: Arc::clone(&raised),
+            scratch: Box::new(Scratch::new()),
+        };
+        Ok(Self { audio: Audio::Source(Box::new(source)), raised })
+    }
+}
+
+/// Transcribes while Python's signals and callbacks run here.
+pub(crate) fn run<'py>(
+    py: Python<'py>,
+    engine: &Engine,
+    recording: Recording,
+    options: &Options,
+    callbacks: &Callbacks,
+) -> PyResult<Bound<'py, PyAny>> {
+    let Recording { audio, raised } = recording;
+    let canceller = Canceller::new();
+    let (notes, received) = sync_channel(NOTES);
+    let result = py.detach(|| {
+        std::thread::scope(|scope| {
+            let worker =
+                std::thread::Builder::new().name("gigastt-transcribe".into()).spawn_scoped(scope, || {
+                    // Moved in, so that the receiver sees the end.
+                    let notes = notes;
+                    transcribe(engine, audio, options, callbacks, &canceller, &notes)
+                });
+            let worker = worker.map_err(|error| Failure::Engine(internal(&error.to_string())))?;
+            let heard = listen(&received, callbacks);
+            if heard.is_err() {
+                canceller.cancel();
+            }
+            drop(received);
+            let result = worker.join().unwrap_or_else(|_| Err(internal("a panic while transcribing")));
+            heard.map_err(Failure::Python)?;
+            result.map_err(Failure::Engine)
+        })
+    });
+    match (raised.lock().take(), result) {
+        (Some(error), _) | (None, Err(Failure::Python(error))) => Err(error),
+        (None, Err(Failure::Engine(error))) => Err(raise(py, &error)),
+        (None, Ok(transcript)) => results::transcript(py, &transcript),
+    }
+}
+
+enum Failure {
+    Python(PyErr),
+    Engine(Error),
+}
+
+fn internal(message: &str) -> Error {
+    Error::new(ErrorKind::Internal, message)
+}
+
+fn transcribe(
+    engine: &Engine,
+    audio: Audio<'_>,
+    options: &Options,
+    callbacks: &Callbacks,
+    canceller: &Canceller,
+    notes: &SyncSender<Note>,
+) -> gigastt_core::Result<Transcript> {
+    // When nobody listens any more the canceller has fired.
+    let mut progress = |progress| drop(notes.send(Note::Progress(progress)));
+    let mut on_final = |text: &Final| drop(notes.send(Note::Final(text.clone())));
+    let mut hooks = Hooks { canceller: Some(canceller), ..Hooks::default() };
+    if callbacks.progress.is_some() {
+        hooks.progress = Some(&mut progress);
+    }
+    if callbacks.on_segment.is_some() {
+        hooks.on_final = Some(&mut on_final);
+    }
+    engine.transcribe_with(audio, options, hooks)
+}
+
+/// Calls the callbacks until the engine's thread is done, or until one of them or a signal raises.
+fn listen(notes: &Receiver<Note>, callbacks: &Callbacks) -> PyResult<()> {
+    loop {
+        match notes.recv_timeout(SIGNALS_EVERY) {
+            Ok(note) => inside(|py| tell(py, note, callbacks))?,
+            Err(RecvTimeoutError::Timeout) => inside(|py| py.check_signals())?,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+    }
+}
+
+/// Calls into Python, which fails when the interpreter is ending.
+fn inside<T>(call: impl FnOnce(Python<'_>) -> PyResult<T>) -> PyResult<T> {
+    gate::attach(call).unwrap_or_else(|| Err(PyRuntimeError::new_err("the interpreter is ending")))
+}
+
+fn tell(py: Python<'_>, note: Note, callbacks: &Callbacks) -> PyResult<()> {
+    py.check_signals()?;
+    let (callback, argument) = match note {
+        Note::Progress(progress) => (&callbacks.progress, results::progress(py, progress)?),
+        Note::Final(text) => (&callbacks.on_segment, results::segment(py, &text)?),
+    };
+    if let Some(callback) = callback {
+        callback.call1(py, (argument,))?;
+    }
+    Ok(())
+}
+
+/// An open file of Python.
+struct PythonFile {
+    file: Py<PyAny>,
+    raised: Raised,
+}
+
+impl PythonFile {
+    /// Calls a method; what it raises is kept for the caller of `transcribe`.
+    fn call<T>(&self, call: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>) -> io::Result<T> {
+        inside(|py| call(self.file.bind(py))).map_err(|error| {
+            let message = error.to_string();
+            self.raised.lock().get_or_insert(error);
+            io::Error::other(message)
+        })
+    }
+}
+
+impl Read for PythonFile {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.call(|file| {
+            let bytes = file.call_method1("read", (out.len(),))?;
+            let bytes = bytes.extract::<&[u8]>()?;
+            let wrong = || invalid(file.py(), "file", "`read` gave more bytes than were asked for");
+            out.get_mut(..bytes.len()).ok_or_else(wrong)?.copy_from_slice(bytes);
+            Ok(bytes.len())
+        })
+    }
+}
+
+impl Seek for PythonFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let (offset, whence) = match to {
+            SeekFrom::Start(offset) => (offset as i64, 0),
+            SeekFrom::Current(offset) => (offset, 1),
+            SeekFrom::End(offset) => (offset, 2),
+        };
+        self.call(|file| file.call_method1("seek", (offset, whence))?.extract())
+    }
+}
+
+/// Samples of a Python object, a block at a time.
+struct ArraySource {
+    samples: Samples,
+    format: Format,
+    at: usize,
+    raised: Raised,
+    scratch: Box<Scratch>,
+}
+
+/// Blocks that are given to the engine at a time.
+const BLOCKS: usize = 8;
+
+impl Source for ArraySource {
+    fn format(&self) -> Format {
+        self.format
+    }
+
+    fn duration_hint(&self) -> Option<f64> {
+        Some(self.samples.frames() as f64 / f64::from(self.format.sample_rate))
+    }
+
+    fn read(&mut self, out: &mut Vec<f32>) -> gigastt_core::Result<()> {
+        out.clear();
+        inside(|py| {
+            while self.at < self.samples.frames() && out.len() + BLOCK <= BLOCKS * BLOCK {
+                match self.samples.read(py, self.at, &mut self.scratch)? {
+                    Block::Int16(block) => out.extend(block.iter().map(|s| f32::from(*s) / 32_768.0)),
+                    Block::Float32(block) => out.extend(block),
+                }
+                self.at = (self.at + BLOCK / self.samples.channels()).min(self.samples.frames());
+            }
+            Ok(())
+        })
+        .map_err(|error: PyErr| {
+            let message = error.to_string();
+            self.raised.lock().get_or_insert(error);
+            Error::new(ErrorKind::InvalidAudio, message)
+        })
+    }
+}

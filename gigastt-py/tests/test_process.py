@@ -1,0 +1,209 @@
+"""What concerns the whole process: signals, forks, imports and the log. Each in a process of its own."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from samples import ROOT
+
+
+def python(code, *, arguments=(), **variables):
+    """Runs a program from the project's folder; returns what it printed. It must end well and say nothing."""
+    import os
+
+    program = "import sys, gigastt\nsys.path.insert(0, 'gigastt-py/tests')\n" + textwrap.dedent(code)
+    command = [sys.executable, *arguments, "-c", program]
+    environment = {**os.environ, **variables}
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
+    return run.stdout
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "rec.next_event()",
+        "rec.wait_writable()",
+        "rec.push_pcm(SPEECH)",
+        "rec.finish()",
+        "list(rec.events())",
+        "engine.transcribe(SPEECH, sample_rate=16_000)",
+        "engine.transcribe(SPEECH, sample_rate=16_000, progress=lambda state: None)",
+    ],
+)
+def test_ctrl_c_ends_a_wait(wait):
+    """The signal comes when the wait has begun: half a slice of waiting after the call before it."""
+    printed = python(
+        f"""
+        import signal
+        from samples import SPEECH, STUCK_S, scripted
+        engine = scripted(STUCK_S)
+        with engine.recognizer(partials=False, backlog_ms=1_000) as rec:
+            while rec.push_pcm(SPEECH, block=False):
+                pass
+            rec.next_event()
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            signal.signal(signal.SIGALRM, signal.default_int_handler)
+            try:
+                {wait}
+            except KeyboardInterrupt:
+                print("interrupted")
+        """
+    )
+    assert printed == "interrupted\n"
+
+
+def test_a_forked_child_is_told():
+    printed = python(
+        """
+        import os, threading
+        from samples import SPEECH, SPOKEN, STUCK_S, scripted
+        engine = gigastt.Engine(threads=1)
+        stuck = scripted(STUCK_S)
+        rec = stuck.recognizer(partials=False)
+        rec.push_pcm(SPEECH)
+        # A thread that waits, and may hold what the child needs.
+        threading.Thread(target=lambda: list(rec.events()), daemon=True).start()
+        child = os.fork()
+        if not child:
+            calls = (
+                rec.finish, rec.close, rec.cancel, rec.poll_partial, rec.poll_event, rec.stats, rec.force_endpoint,
+                lambda: rec.push_pcm(SPEECH), lambda: rec.gap(1), lambda: rec.wait_writable(1),
+                lambda: rec.next_event(1), lambda: rec.set_partials(False), lambda: rec.set_endpoint("file"),
+                engine.stats, engine.recognizer,
+                lambda: engine.transcribe("tests/samples/sample_08.wav"),
+            )
+            told = 0
+            for call in calls:
+                try:
+                    call()
+                except gigastt.ForkedError:
+                    told += 1
+            own = scripted()
+            with own.recognizer() as mine:
+                mine.push_pcm(SPEECH)
+                works = mine.finish().text == SPOKEN
+            again = gigastt.Engine(threads=1).transcribe("tests/samples/sample_08.wav").text
+            del engine, stuck, rec, own, mine
+            os._exit(0 if (told, works, again[:6]) == (len(calls), True, "Заведи") else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        print(engine.transcribe("tests/samples/sample_08.wav"))
+        rec.cancel()
+        """
+    )
+    assert printed == "Заведи будильник на завтра на три часа.\n"
+
+
+@pytest.mark.parametrize("first", ["onnxruntime", "gigastt"])
+def test_beside_onnxruntime(first):
+    """Both load the library, in both orders, and both run."""
+    model = "gigastt-core/models/embedded/v3_e2e_rnnt_decoder.int8w.onnx"
+    printed = python(
+        f"""
+        import numpy as np, threading
+        def theirs():
+            import onnxruntime
+            session = onnxruntime.InferenceSession({model!r})
+            feed = {{i.name: np.zeros([d if isinstance(d, int) else 1 for d in i.shape],
+                     np.float32 if "float" in i.type else np.int64) for i in session.get_inputs()}}
+            return lambda: session.run(None, feed)
+        def ours():
+            engine = gigastt.Engine(threads=2)
+            return lambda: print(engine.transcribe("tests/samples/sample_08.wav"))
+        make = (theirs, ours) if {first!r} == "onnxruntime" else (ours, theirs)
+        runs = [each() for each in make] * 2
+        threads = [threading.Thread(target=run) for run in runs]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        """
+    )
+    assert printed == "Заведи будильник на завтра на три часа.\n" * 2
+
+
+def test_the_log_goes_to_logging():
+    printed = python(
+        """
+        import logging
+        logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(levelname)s %(name)s %(message)s")
+        gigastt.Engine(threads=1)
+        """
+    )
+    assert printed.startswith("INFO gigastt.model.ort ONNX Runtime: ")
+    printed = python(
+        """
+        import logging
+        logging.basicConfig(level=logging.WARNING, stream=sys.stdout)
+        gigastt.Engine(threads=1)
+        """
+    )
+    assert printed == ""
+
+
+def test_a_log_handler_that_fails_fails_alone():
+    printed = python(
+        """
+        import logging
+        class Broken(logging.Handler):
+            def emit(self, record):
+                raise RuntimeError("disk full")
+        logging.getLogger("gigastt").addHandler(Broken())
+        logging.getLogger("gigastt").setLevel("INFO")
+        sys.unraisablehook = lambda failure: print(failure.exc_value)
+        print(gigastt.Engine(threads=1).transcribe("tests/samples/sample_08.wav"))
+        """
+    )
+    assert printed == "disk full\nЗаведи будильник на завтра на три часа.\n"
+
+
+def test_the_library_is_the_one_that_is_named(tmp_path):
+    wrong = tmp_path / "libonnxruntime.so"
+    wrong.write_bytes(b"no library")
+    code = """
+        try:
+            gigastt.Engine()
+        except gigastt.RuntimeLibraryError as error:
+            print(error.code, error.subject)
+        """
+    assert python(code, GIGASTT_ORT=str(wrong)) == f"runtime {wrong}\n"
+    # Without the package the engine's own search goes on, and `runtime` names one as well.
+    code = f"""
+        sys.modules["onnxruntime"] = None
+        try:
+            gigastt.Engine(runtime={str(wrong)!r})
+        except gigastt.RuntimeLibraryError as error:
+            print(error.subject)
+        """
+    assert python(code) == f"{wrong}\n"
+
+
+def test_the_import_brings_neither_numpy_nor_asyncio():
+    printed = python(
+        """
+        heavy = {"numpy", "pandas", "tqdm", "onnxruntime", "asyncio", "ray"}
+        print(sorted(heavy & set(sys.modules)))
+        """
+    )
+    assert printed == "[]\n"
+
+
+def test_a_process_ends_with_streams_open():
+    python(
+        """
+        import asyncio, threading
+        from samples import SPEECH, STUCK_S, scripted
+        engine = scripted(STUCK_S)
+        rec = engine.recognizer(partials=False)
+        rec.push_pcm(SPEECH)
+        threading.Thread(target=lambda: list(rec.events()), daemon=True).start()
+        async def main():
+            stream = await engine.recognizer(partials=False).__aenter__()
+            await stream.push_pcm(SPEECH)
+            try:
+                await asyncio.wait_for(stream.next_event(), 1)
+                await asyncio.wait_for(stream.next_event(), 0.01)
+            except TimeoutError:
+                pass
+        asyncio.run(main())
+        """
+    )

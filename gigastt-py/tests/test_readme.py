@@ -1,0 +1,32 @@
+"""The README's programs do what it says."""
+
+import re
+import subprocess
+import sys
+
+from samples import ROOT, spoken
+
+README = (ROOT / "gigastt-py" / "README.md").read_text()
+
+
+def test_the_first_program_prints_the_words():
+    program = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+    first, *words = run.stdout.splitlines()
+    assert first == spoken("sample_08")
+    assert [line.split()[-1] for line in words] == first.split()
+
+
+def test_the_other_programs_run():
+    """What they need and do not make themselves: an engine, and somebody who speaks."""
+    programs = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1:]
+    assert programs
+    given = (
+        "import gigastt\nengine = gigastt.Engine()\nsamples = open('tests/samples/sample_08.wav', 'rb').read()[44:]\n"
+        "microphone = [samples[at : at + 640] for at in range(0, len(samples), 640)]\n"
+    )
+    for program in programs:
+        run = subprocess.run([sys.executable, "-c", given + program], cwd=ROOT, capture_output=True, text=True)
+        assert (run.returncode, run.stderr) == (0, ""), program
+        assert spoken("sample_08") in run.stdout, program

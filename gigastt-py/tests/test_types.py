@@ -1,0 +1,25 @@
+"""The types: the package and the examples are checked strictly, the stubs against what is there."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from samples import ROOT
+
+
+def check(*command, folder):
+    run = subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_mypy_is_content(tmp_path):
+    """With the package as it is installed, so that `py.typed` counts."""
+    examples = map(str, sorted((ROOT / "examples" / "python").glob("*.py")))
+    options = ("--strict", "--config-file", str(ROOT / "gigastt-py" / "pyproject.toml"), "--cache-dir", str(tmp_path))
+    check("-m", "mypy", *options, *examples, folder=tmp_path)
+    check("-m", "mypy", *options, "-p", "gigastt", folder=tmp_path)
+
+
+def test_the_stubs_say_what_is_there(tmp_path):
+    allowed = Path(__file__).with_name("stubtest.allow")
+    check("-m", "mypy.stubtest", "gigastt", "--allowlist", str(allowed), "--mypy-config-file", str(ROOT / "gigastt-py" / "pyproject.toml"), folder=tmp_path)

@@ -1,0 +1,275 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+use gigastt_core::audio::pcm::SampleFormat;
+use gigastt_core::{EndpointRule, Provider};
+use log::LevelFilter;
+
+use crate::output::Format;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    everything was done
+  1    some files failed; the others were done, and each failure is on standard error
+  2    the command line is wrong; nothing was done
+  3    no ONNX Runtime or no usable model; nothing was done
+  130  interrupted; no half-written file is left";
+
+/// Russian speech recognition: recordings and live speech in, words out.
+#[derive(Parser)]
+#[command(name = "gigastt", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// What is told on standard error: off, error, warn, info, debug or trace [default: warn; of serve: info].
+    #[arg(long, global = true, env = "GIGASTT_LOG_LEVEL", value_name = "LEVEL")]
+    pub log_level: Option<LevelFilter>,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Cli {
+    /// What is told; `--quiet` leaves errors.
+    pub(crate) fn log_level(&self) -> LevelFilter {
+        let level = self.log_level.unwrap_or(LevelFilter::Warn);
+        match &self.command {
+            Command::Transcribe(args) if args.quiet => level.min(LevelFilter::Error),
+            _ => level,
+        }
+    }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Transcribe(Transcribe),
+    Listen(Listen),
+    Serve(Box<Serve>),
+    Models(Models),
+    /// Measure speed and memory.
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+/// Write down what is said in recordings.
+///
+/// Takes wav, flac, mp3, ogg, opus, m4a and aac of any length, at 8 to 192 kHz.
+#[derive(Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Transcribe {
+    /// Recordings; `-` is standard input.
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+
+    /// What is written: the text, one line per segment; a JSON object per file, one per line; subtitles.
+    #[arg(long, short, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+
+    /// Where it is written: a file, or for several recordings a folder, which gets a file for each.
+    /// Without it: standard output.
+    #[arg(long, short, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub output: Option<PathBuf>,
+
+    /// In JSON, add each segment's tokens and the sample its frames count from.
+    #[arg(long)]
+    pub tokens: bool,
+
+    /// When a segment of a long recording ends.
+    #[arg(long, value_name = "PROFILE", default_value = "file", value_parser = EndpointRule::PROFILES)]
+    pub endpoint: String,
+
+    /// No progress bar, and no log but errors.
+    #[arg(long, short)]
+    pub quiet: bool,
+
+    #[command(flatten)]
+    pub engine: Engine,
+}
+
+/// Write down what is being said, while it is said.
+///
+/// Takes samples without a header from standard input: `arecord -f S16_LE -r 16000 | gigastt listen`. On a
+/// terminal the running sentence is shown as it grows. Ctrl-C ends the listening: the last words are still
+/// written.
+#[derive(Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Listen {
+    /// Samples per second and channel, 8000 to 192000.
+    #[arg(long, value_name = "HZ", default_value_t = 16_000)]
+    pub rate: u32,
+
+    /// How a sample is written; little-endian.
+    #[arg(long, default_value = "s16", value_parser = SampleFormat::ALL.map(SampleFormat::name))]
+    pub format: String,
+
+    /// Interleaved channels, 1 to 32. Their mean is listened to.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub channels: u16,
+
+    /// When an utterance ends.
+    #[arg(long, value_name = "PROFILE", default_value = "dictation", value_parser = EndpointRule::PROFILES)]
+    pub endpoint: String,
+
+    /// Whether finals are as accurate as can be, or what was shown stays as it was.
+    #[arg(long, value_enum, default_value_t = Mode::TwoPass)]
+    pub mode: Mode,
+
+    /// For programs: a JSON object per partial, final and error, one per line.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Listen to a microphone, the system's own or the one of this name, not to standard input.
+    #[cfg(feature = "microphone")]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, conflicts_with_all = ["rate", "format", "channels"])]
+    pub microphone: Option<Option<String>>,
+
+    #[command(flatten)]
+    pub engine: Engine,
+}
+
+/// How finals come about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Mode {
+    /// Each utterance is recognised once more as a whole when it ends.
+    TwoPass,
+    /// Text is committed step by step and never changes: for captions.
+    Incremental,
+}
+
+/// Serve live streams and recordings over WebSocket and HTTP.
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// A file of settings, TOML: the flags' names with `_` for `-`. SIGHUP reads it again.
+    #[arg(long, env = "GIGASTT_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub given: gigastt_sidecar::Given,
+
+    #[command(flatten)]
+    pub engine: Engine,
+}
+
+/// List the models that are there.
+#[derive(Args)]
+pub(crate) struct Models {
+    /// For programs: a JSON array.
+    #[arg(long)]
+    pub json: bool,
+
+    /// The folder that holds a folder for each model.
+    #[arg(long, value_name = "DIR", env = "GIGASTT_MODEL_DIR", value_hint = ValueHint::DirPath)]
+    pub model_dir: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Bench {
+    File(BenchFile),
+}
+
+/// Transcribe one recording and print how long each stage took and how much memory there was.
+#[derive(Args)]
+pub(crate) struct BenchFile {
+    /// The recording.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+
+    /// For programs: a JSON object.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub engine: Engine,
+}
+
+/// What runs the model.
+#[derive(Args, Clone)]
+pub(crate) struct Engine {
+    /// The folder of the model's files, or `embedded`. Without it: the best one that is installed, else
+    /// the embedded one.
+    #[arg(long, value_name = "DIR", env = "GIGASTT_MODEL", value_hint = ValueHint::DirPath)]
+    pub model: Option<PathBuf>,
+
+    /// The folder that holds a folder for each installed model.
+    #[arg(long, value_name = "DIR", env = "GIGASTT_MODEL_DIR", value_hint = ValueHint::DirPath)]
+    pub model_dir: Option<PathBuf>,
+
+    /// Which of the model's files, where there are several: the part of their names before `.onnx`, such
+    /// as int8.
+    #[arg(long, value_name = "SUFFIX")]
+    pub quantization: Option<String>,
+
+    /// Threads that run the model. Without it: the processor's cores.
+    #[arg(long, value_name = "N", env = "GIGASTT_THREADS",
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
+
+    /// What the model runs on: cpu, cuda, coreml or openvino.
+    #[arg(long, default_value = "cpu", env = "GIGASTT_PROVIDER", value_parser = provider)]
+    pub provider: Provider,
+
+    /// The library of ONNX Runtime. Without it: ORT_DYLIB_PATH, beside this program, Python's, the
+    /// system's.
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub runtime: Option<PathBuf>,
+}
+
+fn provider(code: &str) -> Result<Provider, String> {
+    let names = || Provider::ALL.map(Provider::code).join(", ");
+    Provider::from_code(code).ok_or_else(|| format!("expected one of {}", names()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    const README: &str = include_str!("../../README.md");
+    const CLI: &str = include_str!("../../docs/cli.md");
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_commands_in_the_readme_can_be_typed() {
+        let shell = README.split("```sh").skip(1).filter_map(|block| block.split("```").next());
+        let commands: Vec<_> = shell.flat_map(str::lines).filter_map(command).collect();
+        assert!(commands.len() >= 5, "{commands:?}");
+        for command in commands {
+            let parsed = Cli::try_parse_from(command.split_whitespace());
+            assert!(parsed.is_ok(), "{command}: {}", parsed.err().map(|e| e.to_string()).unwrap_or_default());
+        }
+    }
+
+    /// The command in a line of a shell example: up to the comment, from the last `gigastt` of a pipe.
+    fn command(line: &str) -> Option<&str> {
+        let line = line.split(" #").next()?.split("| ").last()?.trim();
+        line.starts_with("gigastt ").then_some(line)
+    }
+
+    #[test]
+    fn the_targets_in_the_readme_can_be_made() {
+        let makefile = include_str!("../../Makefile");
+        for line in README.lines().filter(|line| line.starts_with("make ")) {
+            let target = line.split_whitespace().nth(1).expect("a target");
+            assert!(makefile.contains(&format!("\n{target}:")), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_page_lists_every_exit_code_and_variable() {
+        for code in EXIT_CODES.lines().filter_map(|line| line.split_whitespace().next()).skip(1) {
+            assert!(CLI.contains(&format!("\n| {code} |")), "{code}");
+        }
+        let mut transcribe = Cli::command();
+        let transcribe = transcribe.find_subcommand_mut("transcribe").expect("a subcommand");
+        let variables: Vec<_> = transcribe.get_arguments().filter_map(clap::Arg::get_env).collect();
+        assert!(variables.len() >= 4);
+        for variable in variables.iter().filter_map(|name| name.to_str()) {
+            assert!(CLI.contains(&format!("| `{variable}` |")), "{variable}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The engine as the command line describes it.
+
+use std::path::Path;
+
+use gigastt_core::{Engine, Model, Result};
+
+use crate::{cli, models};
+
+/// Loads what the arguments name.
+///
+/// # Errors
+/// As `EngineBuilder::build`.
+pub(crate) fn build(args: &cli::Engine) -> Result<Engine> {
+    build_for(args, None, None)
+}
+
+/// As [`build`], for as many streams, and with as many threads unless the arguments name a number.
+///
+/// # Errors
+/// As `EngineBuilder::build`.
+pub(crate) fn build_for(
+    args: &cli::Engine,
+    threads: Option<u16>,
+    max_sessions: Option<usize>,
+) -> Result<Engine> {
+    let mut model = match &args.model {
+        Some(name) if name == Path::new(models::EMBEDDED) => Model::embedded(),
+        Some(folder) => Model::dir(folder),
+        None => models::default_model(args.model_dir.as_deref()),
+    };
+    if let Some(suffix) = &args.quantization {
+        model = model.quantization(suffix);
+    }
+    let mut builder = Engine::builder().model(model).provider(args.provider);
+    if let Some(sessions) = max_sessions {
+        builder = builder.sessions_max(sessions);
+    }
+    if let Some(threads) = args.threads.or(threads) {
+        builder = builder.threads(threads.into());
+    }
+    if let Some(library) = &args.runtime {
+        builder = builder.runtime(library);
+    }
+    builder.build()
+}

@@ -1,0 +1,65 @@
+//! Exit codes, and how a failure is told.
+
+use std::process::ExitCode;
+
+use gigastt_core::{Error, ErrorKind};
+
+use crate::output;
+
+/// How the process ends. Listed in `--help` and in `docs/cli.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Everything was done.
+    Done = 0,
+    /// Some files failed; the others were done.
+    SomeFailed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// No ONNX Runtime or no usable model.
+    Setup = 3,
+    /// Ctrl-C, or a request to terminate.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// How the process ends when the engine cannot be made.
+    pub(crate) fn without_engine(error: &Error) -> Self {
+        match error.kind() {
+            ErrorKind::InvalidArgument => Self::Usage,
+            _ => Self::Setup,
+        }
+    }
+}
+
+/// Tells an error and, where one is known, the next step.
+pub(crate) fn tell(error: &Error) {
+    output::complain(&error.to_string(), advice(error.kind()));
+}
+
+/// What to do next. The message of other kinds says it already.
+fn advice(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::InvalidAudio => {
+            Some("see whether it plays; convert it by: ffmpeg -i FILE -ar 16000 -ac 1 OUT.wav")
+        }
+        ErrorKind::Io => Some("look at the path and its permissions"),
+        ErrorKind::ModelNotFound => Some("`gigastt models` lists the models that are there"),
+        ErrorKind::InvalidModel => Some("fetch the model's files again, all of one release"),
+        ErrorKind::Provider => Some("leave out --provider, or install an ONNX Runtime that has it"),
+        ErrorKind::Busy | ErrorKind::Timeout => Some("try again later"),
+        ErrorKind::Inference | ErrorKind::Internal => {
+            Some("repeat with --log-level debug and report what it says")
+        }
+        ErrorKind::InvalidArgument
+        | ErrorKind::Runtime
+        | ErrorKind::Cancelled
+        | ErrorKind::Closed
+        | ErrorKind::Forked => None,
+    }
+}

@@ -1,0 +1,41 @@
+//! The program `gigastt`: Russian speech recognition from the shell.
+//!
+//! A thin skin over `gigastt-core`. [`cli`] says what can be typed; each subcommand has a file of its
+//! own and returns an [`Exit`](failure::Exit), which is the process's exit code. Everything that is
+//! printed goes through [`output`].
+#![forbid(unsafe_code)]
+
+mod bench;
+mod cli;
+mod draft;
+mod engine;
+mod failure;
+mod interrupt;
+mod listen;
+mod models;
+mod output;
+mod progress;
+mod serve;
+mod system;
+mod transcribe;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use gigastt_sidecar::messages;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    if let cli::Command::Serve(args) = &cli.command {
+        return serve::run(args, cli.log_level).into();
+    }
+    env_logger::Builder::new().filter_level(cli.log_level()).format_target(false).init();
+    let exit = match &cli.command {
+        cli::Command::Serve(_) => failure::Exit::Usage,
+        cli::Command::Transcribe(args) => transcribe::run(args),
+        cli::Command::Listen(args) => listen::run(args),
+        cli::Command::Models(args) => models::run(args),
+        cli::Command::Bench(args) => bench::run(args),
+    };
+    exit.into()
+}

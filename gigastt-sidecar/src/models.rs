@@ -1,0 +1,187 @@
+//! `gigastt models`: what `--model` can name, and which one is taken without it.
+//!
+//! A model is a folder with its files. Installed models are the folders inside the models folder.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use gigastt_core::{Bundle, Model};
+use serde::Serialize;
+
+use crate::cli::Models;
+use crate::failure::Exit;
+use crate::output;
+
+/// What `--model` takes for the model inside the program.
+pub(crate) const EMBEDDED: &str = "embedded";
+
+/// What it is good for.
+const EMBEDDED_NOTE: &str =
+    "a small model for tests and demonstrations, which understands synthesised speech and not people";
+
+/// A model that is there.
+#[derive(Debug, Serialize, PartialEq)]
+struct Entry {
+    /// What `--model` takes.
+    model: String,
+    /// Its full name.
+    name: String,
+    /// Which of several files of it; what `--quantization` takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quantization: Option<String>,
+    /// Size of its files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    /// Files it lacks; with any it cannot be used.
+    missing: Vec<String>,
+    /// Whether it is taken without `--model`.
+    default: bool,
+}
+
+/// Prints the list.
+pub(crate) fn run(args: &Models) -> Exit {
+    let folder = folder(args.model_dir.as_deref());
+    let entries = entries(folder.as_deref());
+    let text = if args.json { output::line(&entries) } else { table(&entries, folder.as_deref()) };
+    output::print(&text).map_or(Exit::SomeFailed, |()| Exit::Done)
+}
+
+/// The model to take when none is named: the first that is installed and complete, else the embedded
+/// one, which is told in the log.
+pub(crate) fn default_model(model_dir: Option<&Path>) -> Model {
+    match folder(model_dir).as_deref().and_then(best) {
+        Some(found) => Model::dir(found),
+        None => {
+            log::warn!("no model is installed, so this is the embedded one: {EMBEDDED_NOTE}");
+            Model::embedded()
+        }
+    }
+}
+
+/// Where models are installed: the argument, else `models` in the user's data folder.
+fn folder(model_dir: Option<&Path>) -> Option<PathBuf> {
+    let standard = || Some(directories::ProjectDirs::from("", "", "gigastt")?.data_dir().join("models"));
+    model_dir.map(Path::to_owned).or_else(standard)
+}
+
+/// The first folder with a complete model, the preferred variant first.
+fn best(folder: &Path) -> Option<PathBuf> {
+    let complete = installed(folder).into_iter().filter(|(_, bundle)| bundle.missing.is_empty());
+    complete.min_by_key(|(_, bundle)| bundle.variant).map(|(path, _)| path)
+}
+
+/// The models in the folders inside `folder`, by the folders' names. A folder that cannot be read holds
+/// none.
+fn installed(folder: &Path) -> Vec<(PathBuf, Bundle)> {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    let mut folders: Vec<_> = entries.map(|entry| entry.path()).collect();
+    folders.sort();
+    let bundles = |path: PathBuf| {
+        let bundles = gigastt_core::scan(&path).unwrap_or_default();
+        bundles.into_iter().map(move |bundle| (path.clone(), bundle))
+    };
+    folders.into_iter().flat_map(bundles).collect()
+}
+
+fn entries(folder: Option<&Path>) -> Vec<Entry> {
+    let default = folder.and_then(best);
+    let mut entries: Vec<_> =
+        folder.map(installed).unwrap_or_default().iter().map(Entry::installed).collect();
+    entries.push(Entry {
+        model: EMBEDDED.into(),
+        name: EMBEDDED_NOTE.into(),
+        quantization: None,
+        bytes: None,
+        missing: Vec::new(),
+        default: false,
+    });
+    let default = default.map_or(EMBEDDED.into(), |path| path.display().to_string());
+    if let Some(entry) = entries.iter_mut().find(|entry| entry.model == default && entry.missing.is_empty()) {
+        entry.default = true;
+    }
+    entries
+}
+
+impl Entry {
+    fn installed((path, bundle): &(PathBuf, Bundle)) -> Self {
+        Self {
+            model: path.display().to_string(),
+            name: bundle.variant.model_name().into(),
+            quantization: bundle.quantization.clone(),
+            bytes: Some(bundle.files.iter().map(|(_, bytes)| bytes).sum()),
+            missing: bundle.missing.iter().map(|path| path.display().to_string()).collect(),
+            default: false,
+        }
+    }
+
+    /// What the table says beside the model.
+    fn remark(&self) -> String {
+        let mut remark = self.name.clone();
+        if let Some(quantization) = &self.quantization {
+            let _ = write!(remark, ", {quantization}");
+        }
+        if let Some(bytes) = self.bytes {
+            let _ = write!(remark, ", {:.1} MB", bytes as f64 / 1e6);
+        }
+        if let Some(missing) = self.missing.first() {
+            let _ = write!(remark, "; cannot be used: {missing} is missing");
+        }
+        remark
+    }
+}
+
+fn table(entries: &[Entry], folder: Option<&Path>) -> String {
+    let width = entries.iter().map(|entry| entry.model.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for entry in entries {
+        let mark = if entry.default { '*' } else { ' ' };
+        let _ = writeln!(text, "{mark} {:width$}  {}", entry.model, entry.remark());
+    }
+    let folder = folder.map_or("nowhere: set GIGASTT_MODEL_DIR".into(), |path| path.display().to_string());
+    let _ = writeln!(text, "\n* is taken without --model. Installed models are folders in: {folder}");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes a folder of models with these files; wants these models and these that are the default.
+    fn check(files: &[&str], expected: &[(&str, bool)]) {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "1234567").unwrap();
+        }
+        let entries = entries(Some(folder.path()));
+        let seen: Vec<_> = entries
+            .iter()
+            .map(|entry| (Path::new(&entry.model).file_name().unwrap().to_str().unwrap(), entry.default))
+            .collect();
+        assert_eq!(seen, expected, "{files:?}");
+        let table = table(&entries, Some(folder.path()));
+        assert_eq!(table.matches("* ").count(), 2, "{table}");
+        assert!(table.contains(folder.path().to_str().unwrap()), "{table}");
+    }
+
+    #[test]
+    fn an_installed_model_comes_before_the_embedded_one() {
+        let ctc = ["a/v3_ctc.onnx", "a/v3_vocab.txt"];
+        let e2e = ["b/v3_e2e_ctc.int8.onnx", "b/v3_e2e_ctc_vocab.txt"];
+        check(&[], &[("embedded", true)]);
+        check(&["a/notes.txt", "v3_ctc.onnx"], &[("embedded", true)]);
+        check(&ctc, &[("a", true), ("embedded", false)]);
+        check(&ctc[..1], &[("a", false), ("embedded", true)]);
+        check(&[ctc, e2e].concat(), &[("a", false), ("b", true), ("embedded", false)]);
+    }
+
+    #[test]
+    fn what_is_missing_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("a")).unwrap();
+        std::fs::write(folder.path().join("a/v3_ctc.onnx"), "1234567").unwrap();
+        let table = table(&entries(Some(folder.path())), None);
+        assert!(table.contains("v3_vocab.txt is missing"), "{table}");
+    }
+}

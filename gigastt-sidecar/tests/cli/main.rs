@@ -1,0 +1,15 @@
+//! The program as a shell sees it: what it prints, what it writes, and its exit code.
+
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on ends; measurements are shown"
+)]
+
+mod bad_input;
+mod interrupt;
+mod listen;
+#[cfg(feature = "long-tests")]
+mod long;
+mod support;
+mod words;

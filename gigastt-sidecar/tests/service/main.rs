@@ -1,0 +1,115 @@
+//! The service in this process over the scripted model: what a real one does too fast, or never.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
+mod client;
+
+use std::time::{Duration, Instant};
+
+use gigastt_core::Engine;
+use gigastt_core::fake::Script;
+use gigastt_sidecar::{Ended, Given, Settings, run};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use client::{Client, speech};
+
+/// The full-size model encodes 22 s in about a second on one of our cores.
+const FULL_SIZE: Script = Script { call: Duration::from_millis(2), frame: Duration::from_micros(450) };
+
+/// A call that lasts longer than any test.
+const HUNG: Script = Script { call: Duration::from_secs(3_600), frame: Duration::ZERO };
+
+/// A service that runs.
+struct Service {
+    port: u16,
+    shutdown: oneshot::Sender<()>,
+    ended: tokio::task::JoinHandle<std::io::Result<Ended>>,
+}
+
+async fn start(script: Script, settings: &str) -> Service {
+    let given: Given = toml::from_str(settings).expect("settings");
+    let engine = Engine::fake(script, 2).expect("the scripted model");
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let (shutdown, told) = oneshot::channel();
+    let settings = Settings::new(&given).expect("settings");
+    let ended = tokio::spawn(run(listener, engine, settings, async move { drop(told.await) }));
+    Service { port, shutdown, ended }
+}
+
+impl Service {
+    async fn end(self) -> Ended {
+        self.shutdown.send(()).expect("it runs");
+        self.ended.await.expect("no panic").expect("no failure")
+    }
+}
+
+/// 32 sessions with 22 s each would be 32 core-seconds of second passes, and there are 2 workers and 3 s. So
+/// most finals are the newest hypothesis; none is lost, and nobody waits longer than the window.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_over_a_slow_model_loses_no_final() {
+    const SESSIONS: usize = 32;
+    let service = start(FULL_SIZE, "shutdown_drain_secs = 6").await;
+    let mut clients = Vec::new();
+    for _ in 0..SESSIONS {
+        let mut client = Client::connect(service.port, "/v1/ws?endpoint=manual").await;
+        client.say(&speech(21)).await;
+        clients.push(client);
+    }
+    // The first hypothesis of each, so that there is one.
+    for client in &mut clients {
+        client.partial().await;
+    }
+    let drained = tokio::spawn(service.end());
+    let mut kept = 0;
+    for client in clients {
+        let (finals, code) = client.rest().await;
+        assert_eq!(code, 1001);
+        let [last] = &finals[..] else { panic!("one final, not {}", finals.len()) };
+        assert_eq!(last["endpoint_reason"], "shutdown");
+        assert!(last["text"].as_str().is_some_and(|text| text.starts_with("w1")), "{last}");
+        kept += usize::from(last["second_pass"] == true);
+    }
+    assert!(kept < SESSIONS, "the window is too short for all second passes");
+    assert_eq!(drained.await.expect("no panic"), Ended::Drained);
+}
+
+/// A model that hangs does not hold the finals up: what was recognised is told in time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hung_model_does_not_keep_clients_from_their_final() {
+    let service = start(HUNG, "shutdown_drain_secs = 1").await;
+    let mut client = Client::connect(service.port, "/v1/ws?endpoint=manual").await;
+    client.say(&speech(3)).await;
+    let drained = tokio::spawn(service.end());
+    let (finals, code) = client.rest().await;
+    assert_eq!((finals.len(), code), (1, 1001));
+    assert_eq!(drained.await.expect("no panic"), Ended::Drained);
+}
+
+/// A client that neither reads nor closes is a task that does not end by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_window_ends_also_with_a_task_that_hangs() {
+    let service = start(Script::default(), "shutdown_drain_secs = 1").await;
+    let client = Client::connect(service.port, "/v1/ws").await;
+    let begun = Instant::now();
+    assert_eq!(service.end().await, Ended::Hung(1), "it waits for the client's Close longer than the window");
+    assert!(begun.elapsed() >= Duration::from_secs(1), "the whole window was waited");
+    drop(client);
+}
+
+/// What the contract promises of a busy model: waiting, then 1013 with a hint.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_not_admitted_in_time_is_told_when_to_come_back() {
+    let service = start(Script::default(), "max_sessions = 1\npool_checkout_timeout_secs = 1").await;
+    let first = Client::connect(service.port, "/v1/ws").await;
+    let second = Client::connect_ungreeted(service.port, "/v1/ws").await;
+    let (told, code) = second.all().await;
+    assert_eq!(code, 1013);
+    assert_eq!(told[0]["code"], "timeout");
+    assert!(told[0]["retry_after_ms"].as_u64().is_some_and(|ms| ms > 0), "{told:?}");
+    drop(first);
+    let third = Client::connect(service.port, "/v1/ws").await;
+    third.close().await;
+    assert_eq!(service.end().await, Ended::Drained);
+}

@@ -1,0 +1,75 @@
+"""Valgrind and AddressSanitizer over the programs: no error, no leak."""
+
+import re
+import subprocess
+import wave
+
+import pytest
+from support import ROOT, SAMPLES, run, spoken
+
+SAMPLE, OTHER = "sample_00", "sample_01"
+WAV, OTHER_WAV = SAMPLES / f"{SAMPLE}.wav", SAMPLES / f"{OTHER}.wav"
+POSIX = ["-D_POSIX_C_SOURCE=200809L"]
+
+# Still-reachable blocks are what ONNX Runtime and the log keep for the process's life.
+VALGRIND = [
+    "valgrind",
+    "--quiet",
+    "--leak-check=full",
+    "--errors-for-leak-kinds=definite,indirect,possible",
+    "--error-exitcode=99",
+    f"--suppressions={ROOT}/tests/c/valgrind.supp",
+]
+
+PROGRAMS = {
+    "words": ("examples/c/words.c", [WAV], [spoken(SAMPLE)]),
+    "callback": ("examples/c/callback.c", [WAV], [spoken(SAMPLE)]),
+    "poll": ("examples/c/poll.c", [], [spoken(SAMPLE)]),
+    "two_speakers": ("examples/cpp/two_speakers.cpp", [WAV, OTHER_WAV], [spoken(SAMPLE), spoken(OTHER)]),
+    "fork": ("tests/c/fork.c", [], ["child: 0"]),
+}
+
+
+def samples():
+    with wave.open(str(WAV)) as wav:
+        return wav.readframes(wav.getnframes())
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_valgrind(build, name):
+    source, arguments, expected = PROGRAMS[name]
+    printed = run(*VALGRIND, build(source, flags=POSIX), *arguments, stdin=samples() if name == "poll" else b"")
+    assert printed.split("\n")[:-1] == expected
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_address_sanitizer(build, name):
+    source, arguments, expected = PROGRAMS[name]
+    program = build(source, flags=[*POSIX, "-fsanitize=address"])
+    printed = run(program, *arguments, stdin=samples() if name == "poll" else b"")
+    assert printed.split("\n")[:-1] == expected
+
+
+def test_the_sanitizer_is_really_in(build, tmp_path):
+    """It catches a program that reads a text of the library after its release, and one that forgets a result."""
+    source = tmp_path / "broken.c"
+    source.write_text(
+        """#include <gigastt.h>
+int main(int argc, char **argv) {
+    gigastt_error *error = NULL;
+    (void)argv;
+    gigastt_engine_open(NULL, NULL, &error);
+    const char *text = gigastt_error_message(error).data;
+    if (argc > 1) {
+        error = NULL;
+        return 0;
+    }
+    gigastt_error_release(error);
+    return text[0];
+}
+"""
+    )
+    program = build(source, flags=["-fsanitize=address"])
+    for arguments, found in [([], "heap-use-after-free"), (["leak"], "detected memory leaks")]:
+        done = subprocess.run([program, *arguments], capture_output=True, text=True)
+        assert done.returncode != 0 and re.search(found, done.stderr), done.stderr

@@ -1,0 +1,120 @@
+"""Other people's builds: CMake, pkg-config, a moved tree, a clang module, and a changed interface."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from support import HEADER, ROOT, SAMPLES, functions, run, spoken
+
+SAMPLE, OTHER = "sample_08", "sample_04"
+WAV, OTHER_WAV = SAMPLES / f"{SAMPLE}.wav", SAMPLES / f"{OTHER}.wav"
+REFERENCE = ROOT / "gigastt-ffi" / "abi" / "libgigastt.abi"
+
+
+def check(folder):
+    assert run(folder / "words", WAV).strip() == spoken(SAMPLE)
+    assert run(folder / "two_speakers", WAV, OTHER_WAV).splitlines() == [spoken(SAMPLE), spoken(OTHER)]
+
+
+def test_a_cmake_project(prefix, tmp_path):
+    run("cmake", "-S", ROOT / "tests/c/cmake", "-B", tmp_path, f"-DCMAKE_PREFIX_PATH={prefix}")
+    run("cmake", "--build", tmp_path)
+    check(tmp_path)
+    (tmp_path / "libonnxruntime.so").symlink_to(prefix / "lib/gigastt/libonnxruntime.so")
+    assert run(tmp_path / "words_static", WAV).strip() == spoken(SAMPLE)
+
+
+def test_a_pkg_config_project(prefix, tmp_path):
+    env = {**os.environ, "PKG_CONFIG_PATH": str(prefix / "lib/pkgconfig")}
+    run("make", "-C", ROOT / "tests/c/pkgconfig", f"OUT={tmp_path}", env=env)
+    check(tmp_path)
+    env_of_static = run("pkg-config", "--libs", "--static", "gigastt", env=env).split()
+    assert "-lm" in env_of_static
+
+
+def test_the_tree_may_be_moved(prefix, tmp_path):
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(prefix, moved, symlinks=True)
+    env = {**os.environ, "PKG_CONFIG_PATH": str(moved / "lib/pkgconfig")}
+    (tmp_path / "out").mkdir()
+    run("make", "-C", ROOT / "tests/c/pkgconfig", f"OUT={tmp_path / 'out'}", env=env)
+    assert str(moved) in run("ldd", tmp_path / "out/words")
+    check(tmp_path / "out")
+
+
+def test_a_clang_module(prefix, tmp_path):
+    """What `import CGigastt` of Swift does with the module map."""
+    source = tmp_path / "module.c"
+    source.write_text("@import CGigastt;\nint main(void) { return gigastt_abi_version() == GIGASTT_ABI_VERSION ? 0 : 1; }\n")
+    flags = ["-fmodules", f"-fmodules-cache-path={tmp_path / 'cache'}", "-x", "objective-c", "-Wall", "-Werror"]
+    for maps in (prefix / "include/gigastt/module.modulemap", ROOT / "include/module.modulemap"):
+        program = tmp_path / "module"
+        link = [f"-L{prefix}/lib", "-lgigastt", f"-Wl,-rpath,{prefix}/lib"]
+        run("clang", *flags, f"-fmodule-map-file={maps}", source, "-o", program, *link)
+        run(program)
+
+
+def interface(header, folder):
+    """A library with a stub for each function of a header. The built one holds the insides of the opaque types
+    too, which abidiff would compare; other tests hold the header equal to the sources and to the exports."""
+    stubs = ["#include <gigastt.h>\n"]
+    for kind, name, args in functions(header):
+        nothing = "" if kind == "void" else f"static {kind.replace('const ', '')} nothing; return nothing;"
+        stubs.append(f"{kind} {name}({', '.join(args) or 'void'}) {{ {nothing} }}\n")
+    (folder / "gigastt.h").write_text(header)
+    (folder / "stubs.c").write_text("".join(stubs))
+    library = folder / "interface.so"
+    flags = ["-w", "-g", "-shared", "-fPIC", f"-I{folder}", "-Wl,-soname,libgigastt.so.1"]
+    run("cc", *flags, "-o", library, folder / "stubs.c")
+    return library
+
+
+def compare(library, code):
+    """abidiff's report; it ends with a bit set: 4 changed, 8 incompatibly."""
+    return run("abidiff", "--harmless", "--no-architecture", "--no-added-syms", REFERENCE, library, code=code)
+
+
+def test_the_interface_is_that_of_the_reference(tmp_path):
+    """`make abi` writes the reference: together with a new number in the SONAME, or when something was added."""
+    library = interface(HEADER.read_text(), tmp_path)
+    if os.environ.get("GIGASTT_WRITE_ABI"):
+        quiet = ["--no-comp-dir-path", "--no-corpus-path", "--no-show-locs", "--no-elf-needed"]
+        run("abidw", *quiet, "--out-file", REFERENCE, library)
+    compare(library, 0)
+
+
+CHANGES = {
+    "a signature": ("int64_t timeout_ms,\n", "int32_t timeout_ms,\n", 4, "gigastt_recognizer_finish"),
+    "a field": ("double confidence;", "float confidence;", 4, "confidence"),
+    "a return type": ("size_t gigastt_live_objects", "uint32_t gigastt_live_objects", 4, "gigastt_live_objects"),
+    "a function that is gone": ("int32_t gigastt_abi_version(void);", "", 12, "gigastt_abi_version"),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_changed_interface_is_found(tmp_path, what):
+    """The gate itself, by one mutation of each kind."""
+    before, after, code, told = CHANGES[what]
+    header = HEADER.read_text()
+    assert before in header
+    assert told in compare(interface(header.replace(before, after), tmp_path), code)
+
+
+def test_onnx_runtime_may_be_linked(prefix, tmp_path):
+    """Feature `ort-link`: the program links the archive and ONNX Runtime, and nothing is looked for."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    cargo = os.environ.get("CARGO", "cargo")
+    package = ["--manifest-path", ROOT / "Cargo.toml", "-p", "gigastt-ffi", "--features", "ort-link"]
+    kind = ["--lib", "--crate-type", "staticlib", "--target-dir", target / "ort-link"]
+    run(cargo, "rustc", "--locked", "--quiet", *package, *kind)
+    archive = target / "ort-link/debug/libgigastt_ffi.a"
+    private = (prefix / "lib/pkgconfig/gigastt.pc").read_text().split("Libs.private:")[1].split()
+    shutil.copy(prefix / "lib/gigastt/libonnxruntime.so", tmp_path / "libonnxruntime.so.1")
+    program = tmp_path / "bin/words"
+    program.parent.mkdir()
+    runtime = [tmp_path / "libonnxruntime.so.1", f"-Wl,-rpath,{tmp_path}"]
+    source = ROOT / "examples/c/words.c"
+    run("cc", "-std=c99", f"-I{prefix}/include", "-o", program, source, archive, *runtime, *private)
+    env = {**os.environ, "ORT_DYLIB_PATH": str(tmp_path / "nowhere.so")}
+    assert run(program, WAV, env=env).strip() == spoken(SAMPLE)

@@ -1,0 +1,77 @@
+"""Bad model files: a status and a sentence, from a folder and from memory; the host lives."""
+
+import shutil
+
+import pytest
+from support import ROOT, run
+
+EMBEDDED = ROOT / "gigastt-core" / "models" / "embedded"
+WRONG = sorted((ROOT / "gigastt-core" / "tests" / "data" / "models" / "wrong").glob("*.onnx"))
+GRAPHS = [f"v3_e2e_rnnt_{part}.int8w.onnx" for part in ("encoder", "decoder", "joint")]
+VOCAB = "v3_e2e_rnnt_vocab.txt"
+
+BREAKS = {
+    "missing": None,
+    "empty": lambda whole: b"",
+    "half": lambda whole: whole[: len(whole) // 2],
+    "without its end": lambda whole: whole[:-1],
+    "text": lambda whole: "Это не модель.\n".encode() * 100,
+    "noise": lambda whole: bytes((at * 2_654_435_761 >> 13) & 0xFF for at in range(4_096)),
+}
+
+
+@pytest.fixture(scope="module")
+def opener(build):
+    return build("tests/c/open_model.c")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for file in [*GRAPHS, VOCAB]:
+        shutil.copy(EMBEDDED / file, tmp_path / file)
+    return tmp_path
+
+
+def refused(opener, folder):
+    for status in run(opener, folder).split():
+        assert status in {"invalid_model", "model_not_found", "invalid_argument", "io"}
+
+
+def test_the_model_as_it_should_be(opener, folder):
+    assert run(opener, folder).split() == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("file", [*GRAPHS, VOCAB])
+@pytest.mark.parametrize("how", BREAKS)
+def test_a_broken_file(opener, folder, file, how):
+    # The last byte of a vocabulary is the end of its last line.
+    if (file, how) == (VOCAB, "without its end"):
+        return
+    path = folder / file
+    whole = path.read_bytes()
+    path.unlink()
+    if BREAKS[how]:
+        path.write_bytes(BREAKS[how](whole))
+    refused(opener, folder)
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda path: path.stem)
+def test_a_graph_of_another_kind(opener, folder, wrong):
+    for file in GRAPHS:
+        whole = (folder / file).read_bytes()
+        shutil.copy(wrong, folder / file)
+        # This one is right and fails when it is run, which is another test.
+        if (wrong.stem, file) != ("fails", GRAPHS[0]):
+            refused(opener, folder)
+        (folder / file).write_bytes(whole)
+
+
+def test_graphs_in_each_others_place(opener, folder):
+    contents = [(folder / file).read_bytes() for file in GRAPHS]
+    for file, content in zip(GRAPHS, contents[1:] + contents[:1], strict=True):
+        (folder / file).write_bytes(content)
+    refused(opener, folder)
+
+
+def test_no_folder(opener, tmp_path):
+    assert run(opener, tmp_path / "nowhere").split()[0] == "model_not_found"

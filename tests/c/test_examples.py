@@ -1,0 +1,53 @@
+"""The examples print the words of the recordings."""
+
+import wave
+
+import pytest
+from support import SAMPLES, run, spoken
+
+SAMPLE, OTHER = "sample_08", "sample_04"
+WAV = SAMPLES / f"{SAMPLE}.wav"
+
+
+@pytest.fixture(params=["shared", "static"])
+def words(request, build, prefix):
+    program = build("examples/c/words.c", link=request.param)
+    if request.param == "static":
+        # As an application ships it: the code is in the program, ONNX Runtime lies beside it.
+        (program.parent / "libonnxruntime.so").symlink_to(prefix / "lib/gigastt/libonnxruntime.so")
+    return program
+
+
+def test_words_of_a_file(words):
+    assert run(words, WAV).strip() == spoken(SAMPLE)
+
+
+def test_words_of_standard_input(words):
+    assert run(words, "-", stdin=WAV.read_bytes()).strip() == spoken(SAMPLE)
+
+
+def test_words_of_nothing(words):
+    assert run(words, "/nowhere.wav", code=2) == ""
+
+
+def test_callback(build):
+    assert run(build("examples/c/callback.c"), WAV).strip() == spoken(SAMPLE)
+
+
+def test_poll_loop(build):
+    with wave.open(str(WAV)) as wav:
+        samples = wav.readframes(wav.getnframes())
+    program = build("examples/c/poll.c", flags=["-D_POSIX_C_SOURCE=200809L"])
+    assert run(program, stdin=samples).strip() == spoken(SAMPLE)
+
+
+def test_two_speakers(build):
+    printed = run(build("examples/cpp/two_speakers.cpp"), WAV, SAMPLES / f"{OTHER}.wav")
+    assert printed.splitlines() == [spoken(SAMPLE), spoken(OTHER)]
+
+
+def test_sessions_side_by_side_are_as_alone(build):
+    """One round of each of 8 threads; `make test-all` goes on for a minute."""
+    program = build("tests/c/sessions.cpp")
+    samples = [SAMPLES / f"sample_{number}.wav" for number in ("00", "01", "02", "04", "05", "08")]
+    assert run(program, 0, *samples) == "sessions: 32, different: 0\n"

@@ -1,0 +1,63 @@
+"""What the library does to the process it is a guest of."""
+
+from support import run
+
+
+def test_a_forked_child_is_told(build):
+    assert run(build("tests/c/fork.c")) == "child: 0\n"
+
+
+def test_logs_go_to_the_host(build, tmp_path):
+    """Nothing is printed; without a callback nothing is said at all."""
+    source = tmp_path / "logs.c"
+    source.write_text(
+        """#include <gigastt.h>
+#include <stdio.h>
+#include <string.h>
+static int lines, destroyed;
+static void on_log(void *user, gigastt_log_level level, const char *target, const char *message) {
+    if (user == &lines && level <= GIGASTT_LOG_INFO && strncmp(target, "gigastt", 7) == 0 && message[0]) ++lines;
+}
+static void destroy(void *user) {
+    (void)user;
+    ++destroyed;
+}
+int main(void) {
+    gigastt_engine *engine = NULL;
+    if (gigastt_set_log_callback(on_log, 9, &lines, destroy, NULL) != GIGASTT_INVALID_ARGUMENT || destroyed != 1) return 1;
+    if (gigastt_set_log_callback(on_log, GIGASTT_LOG_INFO, &lines, destroy, NULL) != GIGASTT_OK) return 2;
+    if (gigastt_engine_open(NULL, &engine, NULL) != GIGASTT_OK || lines == 0) return 3;
+    gigastt_engine_release(engine);
+    if (gigastt_set_log_callback(NULL, 0, NULL, NULL, NULL) != GIGASTT_OK || destroyed != 2) return 4;
+    return 0;
+}
+"""
+    )
+    assert run(build(source)) == ""
+
+
+def test_onnx_runtime_is_named_or_missed(build, tmp_path, prefix):
+    source = tmp_path / "runtime.c"
+    source.write_text(
+        """#include <gigastt.h>
+#include <stdio.h>
+int main(int argc, char **argv) {
+    gigastt_engine *engine = NULL;
+    gigastt_error *error = NULL;
+    if (argc > 1 && gigastt_runtime_set_path(argv[1], NULL) != GIGASTT_OK) return 2;
+    gigastt_status status = gigastt_engine_open(NULL, &engine, &error);
+    printf("%s %s", gigastt_status_name(status), gigastt_error_message(error).data);
+    gigastt_error_release(error);
+    gigastt_engine_release(engine);
+    return 0;
+}
+"""
+    )
+    program = build(source)
+    assert run(program, prefix / "lib/gigastt/libonnxruntime.so") == "ok "
+    missing = tmp_path / "nowhere.so"
+    printed = run(program, missing)
+    assert printed.startswith("runtime ") and str(missing) in printed
+    text = tmp_path / "text.so"
+    text.write_text("no library")
+    assert run(program, text).startswith("runtime ")

@@ -1,0 +1,2 @@
+//! What concerns the whole workspace. The example in the README is compiled and run as a test of this crate.
+#![doc = include_str!("../README.md")]

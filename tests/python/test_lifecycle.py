@@ -1,0 +1,274 @@
+"""How `gigastt serve` ends, and how it ends conversations: drain, cap, idle."""
+
+import asyncio
+import json
+import signal
+import threading
+import time
+
+import httpx
+import pytest
+import websockets
+from websockets.exceptions import ConnectionClosed
+
+from conftest import ROOT
+from service import PATIENCE, configure, pcm, pieces, receive, rest, running, until
+
+SAMPLE = ROOT / "tests" / "samples" / "sample_00.wav"
+LONG = ROOT / "tests" / "samples" / "long_00.wav"
+METRICS = ["--metrics", "--metrics-listen", "127.0.0.1:0"]
+
+
+class Crowd:
+    """Clients of every kind, in the middle of what they do when the service is told to end."""
+
+    def __init__(self, service):
+        self.service, self.busy, self.results = service, 0, []
+        self.base = f"127.0.0.1:{service.port}"
+
+    async def speaker(self):
+        """A WebSocket that is spoken into until it is closed; its objects and the code of Close."""
+        objects, speech = [], pieces(pcm(LONG), 3_200)
+        async with websockets.connect(
+            f"ws://{self.base}/v1/ws?endpoint=manual", open_timeout=PATIENCE, close_timeout=PATIENCE, proxy=None
+        ) as socket:
+            objects.append(json.loads(await socket.recv()))
+            await socket.send(json.dumps({"type": "configure", "sample_rate": 16_000}))
+
+            async def speak():
+                for number, piece in enumerate(speech * 1000):
+                    await socket.send(piece)
+                    if number >= 20:  # Two seconds at once, the rest as one speaks.
+                        await asyncio.sleep(0.1)
+
+            speaking = asyncio.create_task(speak())
+            self.busy += 1
+            try:
+                async for text in socket:
+                    objects.append(json.loads(text))
+            except ConnectionClosed:
+                pass
+            speaking.cancel()
+            await asyncio.gather(speaking, return_exceptions=True)
+            return "speaker", objects, socket.close_code
+
+    async def uploader(self, path):
+        """An upload that arrives slowly; status and body of the answer."""
+
+        async def body():
+            data = LONG.read_bytes()
+            yield data[:200_000]
+            self.busy += 1
+            for piece in pieces(data[200_000:], 32_000):
+                await asyncio.sleep(0.5)
+                yield piece
+
+        # What is answered before the upload ends is read while it goes on.
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.service.port)
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode())
+
+        async def send():
+            async for piece in body():
+                writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+                await writer.drain()
+            writer.write(b"0\r\n\r\n")
+
+        sending = asyncio.create_task(send())
+        answer = b""
+        while piece := await reader.read(65_536):
+            answer += piece
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        writer.close()
+        head, _, body = answer.decode().partition("\r\n\r\n")
+        return path, int(head.split()[1]), body
+
+    async def newcomer(self, signalled):
+        """Who comes during the drain is told why he is turned away; probes see what is going on."""
+        await signalled.wait()
+        async with httpx.AsyncClient(base_url=f"http://{self.base}", timeout=PATIENCE, trust_env=False) as http:
+            while (ready := await http.get("/ready")).status_code == 200:
+                await asyncio.sleep(0.01)
+            assert ready.status_code == 503 and ready.json()["reason"] == "shutting_down"
+            assert (await http.get("/health")).status_code == 200
+            for answer in [
+                await http.get("/v1/models"),
+                await http.post("/v1/transcribe", content=b"x"),
+                await http.get("/v1/ws", headers={"connection": "upgrade", "upgrade": "websocket"}),
+            ]:
+                assert (answer.status_code, answer.json()["code"]) == (503, "shutting_down")
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(f"ws://{self.base}/v1/ws", proxy=None)
+        assert refused.value.response.status_code == 503
+        metrics = await asyncio.to_thread(self.service.metrics)
+        assert metrics['gigastt_http_requests_total{method="GET",path="/v1/ws",status="503"}'] == 2
+        return "newcomer", None, None
+
+    async def run(self, speakers, streams, uploads):
+        signalled = asyncio.Event()
+        tasks = [asyncio.create_task(self.speaker()) for _ in range(speakers)]
+        tasks += [asyncio.create_task(self.uploader("/v1/transcribe/stream")) for _ in range(streams)]
+        tasks += [asyncio.create_task(self.uploader("/v1/transcribe")) for _ in range(uploads)]
+        tasks += [asyncio.create_task(self.newcomer(signalled))]
+        while self.busy < speakers + streams + uploads:
+            assert not any(task.done() and task.exception() for task in tasks)
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(1.0)  # Into the middle of their speech.
+        self.service.signal(signal.SIGTERM)
+        signalled.set()
+        return await asyncio.gather(*tasks)
+
+
+def test_sigterm_loses_nobody(program, tmp_path):
+    window = 20
+    with running(program, tmp_path, "--shutdown-drain-secs", window, *METRICS) as service:
+        results = asyncio.run(Crowd(service).run(speakers=32, streams=8, uploads=4))
+        assert service.end() == 0
+        log = service.log
+    assert "Shutdown signalled" in log and "Drain window expired" not in log, log
+    speakers = [(objects, code) for kind, objects, code in results if kind == "speaker"]
+    assert len(speakers) == 32
+    for objects, code in speakers:
+        assert code == 1001, (code, objects[-1])
+        assert objects[-1]["type"] == "final" and objects[-1]["endpoint_reason"] == "shutdown"
+        assert objects[-1]["text"], "what was heard is not lost"
+    for kind, status, body in results:
+        if kind == "/v1/transcribe/stream":
+            events = [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: ")]
+            assert status == 200 and events[-1]["type"] == "final", body[-500:]
+        if kind == "/v1/transcribe":
+            assert status == 200 or (status == 503 and "shutting_down" in body), (status, body)
+
+
+def test_an_idle_service_ends_at_once_and_interrupts_count_as_well(program, tmp_path):
+    for number in [signal.SIGTERM, signal.SIGINT]:
+        with running(program, tmp_path, "--shutdown-drain-secs", 3600) as service:
+            service.signal(number)
+            assert service.end() == 0
+
+
+def test_a_second_signal_ends_at_once(program, tmp_path):
+    with running(program, tmp_path, "--shutdown-drain-secs", 3600) as service:
+        # An upload that never ends keeps the drain waiting.
+        import socket
+
+        with socket.create_connection(("127.0.0.1", service.port)) as upload:
+            upload.sendall(b"POST /v1/transcribe HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nRIFF")
+            until(lambda: service.http.get("/health").status_code == 200)
+            service.signal()
+            until(lambda: service.http.get("/ready").json().get("reason") == "shutting_down")
+            assert service.process.poll() is None
+            service.signal()
+            assert service.end() == 130
+
+
+def test_the_session_cap(program, tmp_path):
+    with running(program, tmp_path, "--max-session-secs", 2, *METRICS) as service:
+        assert "the cap always fires first" in service.log
+        with service.connect() as socket:
+            assert receive(socket)["max_session_secs"] == 2
+            configure(socket, endpoint="manual")
+            stop = threading.Event()
+
+            def speak():
+                for piece in pieces(pcm(LONG), 3_200):
+                    if stop.wait(0.1):
+                        return
+                    try:
+                        socket.send(piece)
+                    except ConnectionClosed:
+                        return
+
+            speaking = threading.Thread(target=speak)
+            speaking.start()
+            objects, code = rest(socket)
+            stop.set()
+            speaking.join()
+        *_, error, final = objects
+        assert (error["type"], error["code"]) == ("error", "max_session_duration_exceeded")
+        assert error["message"] == "Maximum session duration exceeded"
+        assert (final["type"], final["endpoint_reason"], code) == ("final", "session_cap", 1008)
+        assert final["text"]
+        assert "Session cap reached" in service.log
+        until(lambda: service.metrics()['gigastt_ws_cancelled_total{reason="session_cap"}'] == 1)
+
+
+def test_without_a_session_cap(program, tmp_path):
+    for most in [0, 2**64 - 1]:
+        flags = ["--max-session-secs", most, "--idle-timeout-secs", 2**64 - 1]
+        with running(program, tmp_path, *flags) as service, service.connect() as socket:
+            ready = receive(socket)
+            assert (ready["max_session_secs"] == 0) == (most == 0)
+            socket.send('{"type":"stop"}')
+            assert rest(socket)[1] == 1000
+
+
+def test_an_idle_client(program, tmp_path):
+    with running(program, tmp_path, "--idle-timeout-secs", 1, *METRICS) as service:
+        with service.connect("/v1/ws?endpoint=manual") as socket:
+            receive(socket)
+            configure(socket)
+            socket.send(pcm(SAMPLE))
+            objects, code = rest(socket)
+        *_, error, final = objects
+        assert (error["code"], final["type"], final["endpoint_reason"]) == ("idle_timeout", "final", "idle")
+        assert final["text"] and code == 1000
+        until(lambda: service.metrics()['gigastt_ws_cancelled_total{reason="idle"}'] == 1)
+
+
+def test_variables_flags_and_the_file(program, tmp_path):
+    file = tmp_path / "gigastt.toml"
+    file.write_text('idle_timeout_secs = 11\nmax_session_secs = 22\nlog_level = "debug"\n')
+    variables = {"GIGASTT_MAX_SESSION_SECS": "33", "GIGASTT_CONFIG": str(file)}
+
+    def limits(service):
+        with service.connect() as socket:
+            ready = receive(socket)
+            return ready["idle_timeout_secs"], ready["max_session_secs"]
+
+    with running(program, tmp_path, **variables) as service:
+        assert limits(service) == (11, 33)
+    with running(program, tmp_path, "--idle-timeout-secs", 44, **variables) as service:
+        assert limits(service) == (44, 33)
+        file.write_text('idle_timeout_secs = 55\nbody_limit_bytes = 77\nmax_sessions = 5\n')
+        service.signal(signal.SIGHUP)
+        until(lambda: service.http.post("/v1/transcribe", content=b"x" * 78).status_code == 413)
+        assert limits(service) == (44, 33)
+        told = [line for line in service.log.splitlines() if "setting changed" in line]
+        assert any('body_limit_bytes' in line and "default" in line and "77" in line for line in told), told
+        assert any("max_sessions" in line and "next start" in line for line in told), told
+        file.write_text("nonsense = 1")
+        service.signal(signal.SIGHUP)
+        until(lambda: "the settings stay as they were" in service.log)
+        assert service.http.post("/v1/transcribe", content=b"x" * 78).status_code == 413
+
+
+def test_what_cannot_be_served_is_said(program, tmp_path):
+    import subprocess
+
+    def fails(*flags):
+        command = [program, "serve", "--model", "embedded", "--port", "0", *map(str, flags)]
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+        assert result.returncode != 0
+        return result.stderr
+
+    assert "--bind-all" in fails("--host", "0.0.0.0")
+    assert "expected an IP address" in fails("--host", "example.org")
+    assert "nothing" in fails("--config", tmp_path / "nothing")
+    assert "keys" in fails("--api-key-file", tmp_path / "keys")
+    assert "cert" in fails("--tls-cert", tmp_path / "cert", "--tls-key", tmp_path / "key")
+    with running(program, tmp_path, "--host", "0.0.0.0", "--bind-all") as service:
+        assert service.http.get("/health").status_code == 200
+
+
+def test_logs_are_objects_on_demand_and_say_nothing_that_was_said(program, tmp_path):
+    with running(program, tmp_path, "--log-format", "json", "--log-level", "debug") as service:
+        answer = service.http.post("/v1/transcribe", content=SAMPLE.read_bytes())
+        word = answer.json()["words"][0]["word"]
+        service.signal()
+        assert service.end() == 0
+        lines = [json.loads(line) for line in service.log.splitlines()]
+    assert any(line["message"] == "Shutdown signalled" for line in lines)
+    assert any(line.get("request_id") for line in lines)
+    assert word not in service.log

@@ -1,0 +1,183 @@
+"""Who may use `gigastt serve`, and how much of it."""
+
+import json
+import socket
+import ssl
+import subprocess
+import threading
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from conftest import ROOT
+from service import PATIENCE, configure, finals, pcm, pieces, receive, rest, running, until
+
+SAMPLE = ROOT / "tests" / "samples" / "sample_00.wav"
+STOP = json.dumps({"type": "stop"})
+
+
+def status(service, path="/v1/models", **headers):
+    answer = service.http.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    return answer.status_code
+
+
+def test_origins(program, tmp_path):
+    with running(program, tmp_path, "--allow-origin", "https://a.example") as service:
+        for origin in ["http://localhost:3000", "http://127.0.0.1", "https://a.example"]:
+            answer = service.http.get("/v1/models", headers={"origin": origin})
+            assert answer.status_code == 200
+            assert answer.headers["access-control-allow-origin"] == origin
+        for origin in ["null", "https://b.example", "http://a.example"]:
+            answer = service.http.get("/v1/models", headers={"origin": origin})
+            assert (answer.status_code, answer.json()["code"]) == (403, "origin_denied")
+            assert "access-control-allow-origin" not in answer.headers
+            with pytest.raises(InvalidStatus) as refused, service.connect(origin=origin):
+                pass
+            assert refused.value.response.status_code == 403
+        preflight = service.http.options(
+            "/v1/transcribe",
+            headers={
+                "origin": "https://a.example",
+                "access-control-request-method": "POST",
+                "access-control-request-headers": "authorization,content-type",
+            },
+        )
+        assert preflight.status_code == 200
+        assert "POST" in preflight.headers["access-control-allow-methods"]
+    with running(program, tmp_path, "--cors-allow-any") as service:
+        assert status(service, origin="https://b.example") == 200
+        assert status(service, origin="null") == 403
+
+
+def test_keys(program, tmp_path):
+    keys, config = tmp_path / "keys", tmp_path / "config.toml"
+    keys.write_text("# ours\nfirst-key\nsecond-key\n")
+    config.write_text("")
+    with running(program, tmp_path, "--api-key-file", keys, "--config", config) as service:
+        assert status(service, "/health") == status(service, "/ready") == 200
+        assert status(service) == 401
+        assert status(service, authorization="Bearer first-kez") == 401
+        assert status(service, authorization="Bearer first-key") == 200
+        assert status(service, authorization="Bearer second-key") == 200
+        assert status(service, "/v1/models?key=first-key") == 401
+        with pytest.raises(InvalidStatus), service.connect():
+            pass
+        with service.connect(subprotocols=["gigastt", "gigastt.key.second-key"]) as client:
+            assert client.subprotocol == "gigastt" and receive(client)["type"] == "ready"
+        keys.write_text("third-key\n")
+        service.signal(1)
+        until(lambda: status(service, authorization="Bearer third-key") == 200)
+        assert status(service, authorization="Bearer first-key") == 401
+        service.signal()
+        assert service.end() == 0
+        assert "-key" not in service.log
+
+
+def test_rates(program, tmp_path):
+    flags = ["--rate-limit-per-minute", 1, "--rate-limit-burst", 3, "--trust-proxy", "--metrics"]
+    with running(program, tmp_path, *flags, "--metrics-listen", "127.0.0.1:0") as service:
+        codes = [status(service) for _ in range(5)]
+        assert codes == [200, 200, 200, 429, 429]
+        answer = service.http.get("/v1/models")
+        assert answer.json()["code"] == "rate_limited" and 0 < int(answer.headers["retry-after"]) <= 60
+        assert all(status(service, "/health") == 200 for _ in range(10))
+        assert status(service, x_forwarded_for="9.9.9.9") == 200
+        assert status(service, x_forwarded_for="127.0.0.1") == 429
+        metrics = service.metrics()
+        assert metrics["gigastt_rate_limit_rejections_total"] == 4
+    with running(program, tmp_path, "--rate-limit-per-minute", 1, "--rate-limit-burst", 1) as service:
+        assert [status(service, x_forwarded_for=f"9.9.9.{n}") for n in range(2)] == [200, 429]
+
+
+def test_metrics_have_their_names_and_no_raw_path(program, tmp_path):
+    names = """http_requests_total http_request_duration_seconds pool_available pool_checkout_duration_seconds
+        pool_timeouts_total ws_active_connections inference_duration_seconds rate_limit_rejections_total
+        ws_cancelled_total inference_seconds inference_panics_total audio_buffer_seconds audio_seconds_total
+        partial_latency_seconds encoder_batch_size sessions load build_info""".split()
+    flags = ["--metrics", "--metrics-listen", "127.0.0.1:0"]
+    with running(program, tmp_path, *flags) as service:
+        service.http.get("/v1/secret-path")
+        service.http.request("BREW", "/health")
+        with service.connect() as client:
+            receive(client)
+            configure(client, endpoint="manual")
+            client.send(pcm(SAMPLE))
+            client.send(STOP)
+            rest(client)
+        metrics = service.metrics()
+        for name in names:
+            assert any(sample.startswith(f"gigastt_{name}") for sample in metrics), name
+        assert not any("secret" in sample or "BREW" in sample for sample in metrics)
+        assert metrics["gigastt_audio_seconds_total"] == pytest.approx(len(pcm(SAMPLE)) / 32_000, abs=0.1)
+        for stage in ["features", "encoder", "decoder"]:
+            assert metrics[f'gigastt_inference_seconds{{stage="{stage}"}}'] > 0
+        for reason in ["shutdown", "session_cap", "idle", "client", "error"]:
+            assert metrics[f'gigastt_ws_cancelled_total{{reason="{reason}"}}'] == 0
+
+
+def test_tls(program, tmp_path):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    subprocess.run([*make, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    with running(program, tmp_path, "--tls-cert", cert, "--tls-key", key, ready=False) as service:
+        context = ssl.create_default_context(cafile=cert)
+        with httpx.Client(verify=context, timeout=PATIENCE, trust_env=False) as http:
+            base = f"https://127.0.0.1:{service.port}"
+            until(lambda: http.get(f"{base}/ready").status_code == 200)
+            answer = http.post(f"{base}/v1/transcribe", content=SAMPLE.read_bytes())
+            assert answer.status_code == 200 and answer.json()["text"]
+        with pytest.raises(httpx.HTTPError):
+            service.http.get("/health")
+
+
+def test_slow_clients_do_not_hurt_a_fast_one(program, tmp_path, transcribe):
+    (record,) = transcribe([SAMPLE])
+    with running(program, tmp_path) as service:
+        slow = []
+        for n in range(200):
+            connection = socket.create_connection(("127.0.0.1", service.port), PATIENCE)
+            slow.append(connection)
+            if n % 2:
+                connection.sendall(b"GET /heal")
+            else:
+                connection.sendall(b"POST /v1/transcribe HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\nRIFF")
+        for _ in range(5):
+            answer = service.http.post("/v1/transcribe", content=SAMPLE.read_bytes())
+            assert answer.status_code == 200 and answer.json()["text"] == record["text"]
+            with service.connect() as client:
+                receive(client)
+                configure(client, endpoint="manual")
+                client.send(pcm(SAMPLE))
+                client.send(STOP)
+                objects, code = rest(client)
+                assert code == 1000 and finals(objects) == record["text"]
+        for connection in slow:
+            connection.close()
+
+
+def test_a_head_that_does_not_end_is_given_up(program, tmp_path):
+    with running(program, tmp_path) as service:
+        with socket.create_connection(("127.0.0.1", service.port), PATIENCE) as connection:
+            connection.sendall(b"GET /health HTTP/1.1\r\nX: ")
+            while connection.recv(1000):
+                pass
+
+
+def test_long_silence_costs_nothing(program, tmp_path):
+    """An hour of silence by WebSocket, as fast as it goes."""
+    with running(program, tmp_path) as service:
+        with service.connect() as client:
+            receive(client)
+            configure(client, sample_rate=8_000)
+            minute = b"\0\0" * 8_000 * 30
+            heard = []
+            listening = threading.Thread(target=lambda: heard.append(rest(client)))
+            listening.start()
+            for _ in range(120):
+                client.send(minute)
+            client.send(STOP)
+            listening.join(PATIENCE)
+        ((objects, code),) = heard
+        assert code == 1000 and [o["type"] for o in objects] == ["final"] and objects[0]["text"] == ""

@@ -1,0 +1,331 @@
+//! The rules of `docs/architecture.md` that a compiler does not hold, read off the sources.
+//!
+//! A rule is a row of [`RULES`]: where it holds, what may not stand there, and why. Each row carries an
+//! example that breaks it, so that a rule which catches nothing is found out.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test stops where it fails.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+struct Rule {
+    /// The sentence a developer reads when he broke it.
+    reason: &'static str,
+    /// Paths it holds for: any of these beginnings, and this ending.
+    within: &'static [&'static str],
+    ending: &'static str,
+    /// Paths (beginnings) that are exempt.
+    except: &'static [&'static str],
+    /// What is read of a file.
+    part: Part,
+    /// What may not stand there. Where it begins with a letter it does not match inside a longer word.
+    forbidden: &'static [&'static str],
+    /// What makes it harmless when it stands right before.
+    unless_after: &'static [&'static str],
+    /// A file that breaks the rule: path and content.
+    broken: (&'static str, &'static str),
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Part {
+    /// Everything.
+    Text,
+    /// Without comments.
+    Code,
+    /// Without comments and without the tests at a file's end.
+    Shipped,
+}
+
+const ANYWHERE: &[&str] = &[""];
+const CORE: &[&str] = &["gigastt-core/src/"];
+const LIBRARIES: &[&str] = &["gigastt-core/src/", "gigastt-ffi/src/", "gigastt-py/src/"];
+
+const RULES: &[Rule] = &[
+    Rule {
+        reason: "only model/ort.rs names the crate `ort`: its API changes with every release candidate",
+        within: ANYWHERE,
+        ending: ".rs",
+        // In model/mod.rs the name is that of our module.
+        except: &["gigastt-core/src/model/ort.rs", "gigastt-core/src/model/mod.rs", "tests/tidy.rs"],
+        part: Part::Code,
+        forbidden: &["ort::", "use ort;", "extern crate ort"],
+        unless_after: &["super::", "self::", "model::"],
+        broken: ("gigastt-core/src/engine/mod.rs", "use ort::session::Session;"),
+    },
+    Rule {
+        reason: "only engine/worker.rs starts threads, waits and reads the clock: all else is a function of its input",
+        within: CORE,
+        ending: ".rs",
+        except: &["gigastt-core/src/engine/worker.rs"],
+        part: Part::Shipped,
+        forbidden: &[
+            "Instant::now",
+            "SystemTime",
+            "thread::spawn",
+            "thread::scope",
+            "thread::Builder",
+            "thread::sleep",
+            "sleep(",
+            "park_timeout",
+        ],
+        unless_after: &[],
+        broken: ("gigastt-core/src/engine/batcher.rs", "let now = std::time::Instant::now();"),
+    },
+    Rule {
+        reason: "`unsafe` stands only at the C boundary",
+        within: ANYWHERE,
+        ending: ".rs",
+        except: &["gigastt-ffi/", "tests/tidy.rs"],
+        part: Part::Shipped,
+        forbidden: &["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "unsafe trait", "#[unsafe("],
+        unless_after: &[],
+        broken: ("gigastt-core/src/audio/mel.rs", "let x = unsafe { *p };"),
+    },
+    Rule {
+        reason: "core never takes its host down: errors are returned",
+        within: LIBRARIES,
+        ending: ".rs",
+        // The scripted model of the tests.
+        except: &["gigastt-core/src/model/fake.rs"],
+        part: Part::Shipped,
+        forbidden: &[
+            ".unwrap()",
+            ".expect(",
+            "panic!(",
+            "unreachable!(",
+            "todo!(",
+            "unimplemented!(",
+            "process::exit",
+            "process::abort",
+        ],
+        unless_after: &[],
+        broken: ("gigastt-core/src/audio/pcm.rs", "let n = bytes.first().unwrap();"),
+    },
+    Rule {
+        reason: "a library does not print; it logs by the crate `log`, to whom its host likes",
+        within: LIBRARIES,
+        ending: ".rs",
+        except: &[],
+        part: Part::Shipped,
+        forbidden: &["println!(", "eprintln!(", "print!(", "eprint!(", "dbg!(", "stdout()", "stderr()"],
+        unless_after: &[],
+        broken: ("gigastt-core/src/engine/mod.rs", "eprintln!(\"loaded\");"),
+    },
+    Rule {
+        reason: "the program prints in output.rs and nowhere else",
+        within: &["gigastt-sidecar/src/"],
+        ending: ".rs",
+        except: &["gigastt-sidecar/src/output.rs"],
+        part: Part::Shipped,
+        forbidden: &["println!(", "eprintln!(", "print!(", "eprint!(", "dbg!("],
+        unless_after: &[],
+        broken: ("gigastt-sidecar/src/main.rs", "println!(\"hello\");"),
+    },
+    Rule {
+        reason: "core knows no async runtime, no serialisation and no command line",
+        within: &["gigastt-core/Cargo.toml"],
+        ending: "",
+        except: &[],
+        part: Part::Text,
+        forbidden: &["tokio", "serde", "serde_json", "axum", "clap"],
+        unless_after: &[],
+        broken: ("gigastt-core/Cargo.toml", "serde = \"1\""),
+    },
+    Rule {
+        reason: "JSON is a matter of the sidecar and of the language bindings",
+        within: CORE,
+        ending: ".rs",
+        except: &[],
+        part: Part::Code,
+        forbidden: &["serde", "serde_json", "Serialize", "Deserialize"],
+        unless_after: &[],
+        broken: ("gigastt-core/src/transcript.rs", "#[derive(serde::Serialize)]"),
+    },
+    Rule {
+        reason: "every test runs",
+        within: ANYWHERE,
+        ending: ".rs",
+        except: &[],
+        part: Part::Code,
+        forbidden: &[concat!("#[ign", "ore")],
+        unless_after: &[],
+        broken: ("gigastt-core/src/lib.rs", concat!("#[ign", "ore]")),
+    },
+    Rule {
+        reason: "every test runs",
+        within: ANYWHERE,
+        ending: ".py",
+        except: &[],
+        part: Part::Text,
+        forbidden: &[concat!("mark.sk", "ip"), concat!("pytest.sk", "ip"), "xfail", "importorskip"],
+        unless_after: &[],
+        broken: ("tests/python/test_x.py", concat!("@pytest.mark.sk", "ip(\"later\")")),
+    },
+    Rule {
+        reason: "the project builds on every machine: no paths of one of them",
+        within: ANYWHERE,
+        ending: "",
+        except: &[],
+        part: Part::Text,
+        forbidden: &[
+            concat!("/wo", "rk/"),
+            concat!("/ro", "ot/"),
+            concat!("/ho", "me/"),
+            concat!("/tmp/", "wt"),
+        ],
+        unless_after: &[],
+        broken: ("Makefile", concat!("cd /wo", "rk/main")),
+    },
+    Rule {
+        reason: "packages come from where the person who builds gets his: no index is named",
+        within: ANYWHERE,
+        ending: "",
+        except: &[],
+        part: Part::Text,
+        forbidden: &[
+            concat!("artif", "actory"),
+            concat!("index", ".crates.io"),
+            concat!("--index", "-url"),
+            concat!("--extra-index", "-url"),
+        ],
+        unless_after: &[],
+        broken: ("tests/python/requirements.txt", concat!("--index", "-url https://example.org/simple")),
+    },
+    Rule {
+        reason: "every package of the lock file is one of the public registry",
+        within: &["Cargo.lock"],
+        ending: "",
+        except: &[],
+        part: Part::Text,
+        forbidden: &["source = \"git+", "source = \"registry+http:", "sparse+"],
+        unless_after: &[],
+        broken: ("Cargo.lock", "source = \"git+https://example.org/x\""),
+    },
+];
+
+/// What stands at the top of each crate whose sources hold no macro-made `unsafe`.
+const FORBID_UNSAFE: &str = "#![forbid(unsafe_code)]";
+const CRATE_ROOTS: [&str; 3] =
+    ["gigastt-core/src/lib.rs", "gigastt-sidecar/src/lib.rs", "gigastt-sidecar/src/main.rs"];
+
+#[test]
+fn the_sources_keep_the_rules() {
+    let root = root();
+    let mut found = Vec::new();
+    for path in files(&root) {
+        // Models and recordings are not text.
+        let Ok(text) = fs::read_to_string(root.join(&path)) else { continue };
+        found.extend(RULES.iter().flat_map(|rule| rule.violations(&path, &text)));
+    }
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+#[test]
+fn every_rule_catches_its_example() {
+    for rule in RULES {
+        let (path, text) = rule.broken;
+        assert_eq!(rule.violations(path, text).len(), 1, "{path}: {text}");
+        for exempt in rule.except.iter().filter(|path| path.ends_with(".rs")) {
+            assert!(rule.violations(exempt, text).is_empty(), "{exempt} is exempt: {text}");
+        }
+    }
+}
+
+#[test]
+fn comments_tests_and_longer_words_are_left_alone() {
+    let quiet = |path: &str, text: &str| {
+        let found: Vec<_> = RULES.iter().flat_map(|rule| rule.violations(path, text)).collect();
+        assert!(found.is_empty(), "{found:?}");
+    };
+    let core = "gigastt-core/src/engine/mod.rs";
+    quiet(core, "// an `ort::Session` would panic!()\n/// Calls Instant::now.\n");
+    quiet(core, "fn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() { x.unwrap(); panic!(); }\n}\n");
+    quiet(core, "use crate::support::Thing;\nuse super::ort::Network;\n#![forbid(unsafe_code)]\n");
+    quiet(core, "let url = \"https://example.org\";\n");
+}
+
+#[test]
+fn the_compiler_forbids_unsafe_code() {
+    for path in CRATE_ROOTS {
+        let text = fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+        assert!(text.contains(FORBID_UNSAFE), "{path} lacks {FORBID_UNSAFE}");
+    }
+}
+
+#[test]
+fn the_walk_sees_the_whole_project() {
+    let files = files(&root());
+    for path in ["Makefile", ".ci/run", "Cargo.lock", "gigastt-core/src/lib.rs", "tests/tidy.rs"] {
+        assert!(files.iter().any(|f| f == path), "{path} is not among the {} files", files.len());
+    }
+    assert!(!files.iter().any(|f| f.starts_with("target/") || f.starts_with(".git/")));
+}
+
+impl Rule {
+    /// One line for each line of the file that breaks the rule.
+    fn violations(&self, path: &str, text: &str) -> Vec<String> {
+        let applies = self.within.iter().any(|start| path.starts_with(start))
+            && path.ends_with(self.ending)
+            && !(self.part == Part::Shipped && path.ends_with("/tests.rs"))
+            && !self.except.iter().any(|start| path.starts_with(start));
+        if !applies {
+            return Vec::new();
+        }
+        read(text, self.part)
+            .filter_map(|(number, line)| {
+                let hit = self.forbidden.iter().find(|word| self.stands_in(line, word))?;
+                Some(format!("{path}:{number}: `{hit}`: {}", self.reason))
+            })
+            .collect()
+    }
+
+    fn stands_in(&self, line: &str, word: &str) -> bool {
+        line.match_indices(word).any(|(at, _)| {
+            let before = &line[..at];
+            let longer = word.starts_with(is_word) && before.ends_with(is_word);
+            !longer && !self.unless_after.iter().any(|harmless| before.ends_with(harmless))
+        })
+    }
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// The numbered lines of a file that count.
+fn read(text: &str, part: Part) -> impl Iterator<Item = (usize, &str)> {
+    let lines = (1..).zip(text.lines());
+    lines
+        .take_while(move |(_, line)| part != Part::Shipped || *line != "mod tests {")
+        .map(move |(number, line)| (number, if part == Part::Text { line } else { code(line) }))
+}
+
+/// A line without its comment. An address in a string is no comment.
+fn code(line: &str) -> &str {
+    let comment = line.match_indices("//").find(|(at, _)| !line[..*at].ends_with(':'));
+    comment.map_or(line, |(at, _)| &line[..at])
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The paths of the project's files from its root, with `/` between the parts.
+fn files(root: &Path) -> Vec<String> {
+    const SKIPPED: [&str; 5] = [".git", "target", ".venv", "__pycache__", ".pytest_cache"];
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(root.join(&folder)).expect("the project can be read");
+        for entry in entries.map(|entry| entry.expect("the project can be read")) {
+            let (name, kind) = (entry.file_name(), entry.file_type().expect("the project can be read"));
+            let path = folder.join(&name);
+            if kind.is_dir() && !SKIPPED.iter().any(|skipped| name == *skipped) {
+                folders.push(path);
+            } else if kind.is_file() {
+                found.push(path.to_string_lossy().replace('\\', "/"));
+            }
+        }
+    }
+    found
+}
