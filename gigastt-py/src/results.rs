@@ -11,7 +11,8 @@ use pyo3::types::{PyTuple, PyType};
 
 use crate::errors::{exception, invalid};
 
-/// A class of `gigastt._results`, looked up once.
+/// A class of `gigastt._results`, looked up once. The look-up runs Python code, which may let another
+/// thread fork: nothing may be locked meanwhile, or the child would wait for a thread that it lacks.
 struct Class {
     name: &'static str,
     class: PyOnceLock<Py<PyType>>,
@@ -23,7 +24,13 @@ impl Class {
     }
 
     fn make<'py>(&self, py: Python<'py>, fields: impl PyCallArgs<'py>) -> Made<'py> {
-        self.class.import(py, "gigastt._results", self.name)?.call1(fields)
+        if let Some(class) = self.class.get(py) {
+            return class.bind(py).call1(fields);
+        }
+        let class = py.import("gigastt._results")?.getattr(self.name)?.cast_into::<PyType>()?;
+        // Another thread may have been first, with the same class.
+        let _ = self.class.set(py, class.clone().unbind());
+        class.call1(fields)
     }
 }
 
