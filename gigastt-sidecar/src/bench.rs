@@ -1,6 +1,10 @@
 //! `gigastt bench`: how fast a model is on this machine, and how much it takes.
 
+mod crowd;
 mod file;
+mod lateness;
+mod speech;
+mod streams;
 
 use crate::cli::Bench;
 use crate::failure::Exit;
@@ -9,5 +13,6 @@ use crate::failure::Exit;
 pub(crate) fn run(args: &Bench) -> Exit {
     match args {
         Bench::File(args) => file::run(args),
+        Bench::Streams(args) => streams::run(args),
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use gigastt_core::audio::pcm::SampleFormat;
-use gigastt_core::{EndpointRule, Provider};
+use gigastt_core::{EndpointRule, Plan, Provider};
 use log::LevelFilter;
 
 use crate::output::Format;
@@ -165,6 +165,7 @@ pub(crate) struct Models {
 #[derive(Subcommand)]
 pub(crate) enum Bench {
     File(BenchFile),
+    Streams(BenchStreams),
 }
 
 /// Transcribe one recording and print how long each stage took and how much memory there was.
@@ -180,6 +181,74 @@ pub(crate) struct BenchFile {
 
     #[command(flatten)]
     pub engine: Engine,
+}
+
+/// Feed live streams in real time and print how late their text comes and what they cost.
+///
+/// A row for each number of streams. Lateness counts from the push of the audio: partials for every 100 ms
+/// of speech until text covers it, finals from the sample that ends the utterance.
+#[derive(Args)]
+pub(crate) struct BenchStreams {
+    /// What is spoken: recordings, one after the other in any order. Without any: six synthesised sentences.
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+
+    /// How many streams speak; several numbers, separated by commas, give a row each. Without it the most
+    /// that keep the limits are looked for.
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=4_000))]
+    pub sessions: Vec<u16>,
+
+    /// The part of the time that each speaks, above 0 and below 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.6, value_parser = share)]
+    pub speech_share: f64,
+
+    /// Seconds that are measured for each row, after 5 s that do not count.
+    #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub seconds: u32,
+
+    /// Streams that are open as well, have heard silence and wait.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(0..=4_000))]
+    pub idle: u16,
+
+    /// When an utterance ends.
+    #[arg(long, value_name = "PROFILE", default_value = "dictation", value_parser = ["dictation", "assistant", "captions"])]
+    pub endpoint: String,
+
+    /// How partials are made, in frames of 40 ms: LEFT/FIRST/MIN/MAX/RIGHT/EDGE/HORIZON, as in
+    /// docs/streaming.md. Without it: the library's own.
+    #[arg(long, value_name = "PLAN", value_parser = plan)]
+    pub plan: Option<Plan>,
+
+    /// Partials later than this are too late, in milliseconds at the 95th percentile.
+    #[arg(long, value_name = "MS", default_value_t = 1_500)]
+    pub partial_limit: u32,
+
+    /// The same of finals.
+    #[arg(long, value_name = "MS", default_value_t = 2_000)]
+    pub final_limit: u32,
+
+    /// For programs: a JSON object per row and one for all of them, one per line.
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub engine: Engine,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| 0.0 < *share && *share < 1.0);
+    share.ok_or_else(|| "expected a number above 0 and below 1".into())
+}
+
+fn plan(text: &str) -> Result<Plan, String> {
+    let frames: Result<Vec<u16>, _> = text.split('/').map(str::parse).collect();
+    match frames.as_deref() {
+        Ok(&[left, step_first, step_min, step_max, right, edge, horizon]) => {
+            let plan = Plan { left, step_min, step_first, step_max, right, edge, horizon };
+            plan.validate().map(|()| plan).map_err(|error| error.to_string())
+        }
+        _ => Err("expected seven numbers with / between them".into()),
+    }
 }
 
 /// What runs the model.

@@ -12,8 +12,17 @@ pub(crate) fn cpu_s() -> Option<f64> {
 
 /// Peak resident memory in MB (10^6 bytes): `proc(5)`, `VmHWM` of `status`.
 pub(crate) fn peak_memory_mb() -> Option<f64> {
+    status_mb("VmHWM:")
+}
+
+/// Resident memory in MB (10^6 bytes): `proc(5)`, `VmRSS` of `status`.
+pub(crate) fn memory_mb() -> Option<f64> {
+    status_mb("VmRSS:")
+}
+
+fn status_mb(field: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kb: f64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kb * 1024.0 / 1e6)
 }
@@ -26,7 +35,7 @@ mod tests {
 
     #[test]
     fn linux_tells_memory_and_processor_time() {
-        assert!(peak_memory_mb().unwrap() > 1.0);
+        assert!(memory_mb().unwrap() > 1.0 && memory_mb() <= peak_memory_mb());
         let before = cpu_s().unwrap();
         let started = Instant::now();
         while started.elapsed().as_millis() < 50 {}

@@ -64,9 +64,8 @@ impl Sentence {
             resampler.push(&piece, &mut samples)?;
         }
         resampler.finish(&mut samples)?;
-        Self::new(&samples).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidAudio, "expected speech, found silence").about(name)
-        })
+        Self::new(&samples)
+            .ok_or_else(|| Error::new(ErrorKind::InvalidAudio, "expected speech, found silence").about(name))
     }
 
     fn new(samples: &[f32]) -> Option<Self> {
@@ -147,9 +146,12 @@ impl<'a> Talk<'a> {
                 continue;
             }
             if self.at == start {
-                said.extend(sentence.speech.iter().map(|range| {
-                    Said::Speech(start + range.start as u64..start + range.end as u64)
-                }));
+                said.extend(
+                    sentence
+                        .speech
+                        .iter()
+                        .map(|range| Said::Speech(start + range.start as u64..start + range.end as u64)),
+                );
             }
             let from = (self.at - start) as usize;
             let piece = &sentence.samples[from..sentence.samples.len().min(from + room)];
@@ -227,7 +229,9 @@ mod tests {
             samples.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0)
         };
         let mut last = 0;
-        for range in said.iter().filter_map(|said| if let Said::Speech(range) = said { Some(range) } else { None }) {
+        for range in
+            said.iter().filter_map(|said| if let Said::Speech(range) = said { Some(range) } else { None })
+        {
             assert!(last <= range.start && loud(&(last..range.start)) < 1_000, "before {range:?}");
             assert!(range.start as usize >= audio.len() || loud(range) > 3_000, "{range:?}");
             last = range.end;

@@ -230,6 +230,27 @@ fn a_benchmark_adds_up() {
 }
 
 #[test]
+fn a_benchmark_of_streams_has_a_row_for_each_number_of_them() {
+    let path = sample("sample_08").path;
+    let args =
+        ["bench", "streams", "--sessions", "2,1", "--seconds", "2", "--idle", "3", "--json", arg(&path)];
+    let (code, out, err) = ended(&gigastt(&args));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let [two, one, all] = lines.as_slice() else { panic!("{out}") };
+    for (row, sessions) in [(two, 2.0), (one, 1.0)] {
+        assert_eq!(row["sessions"], sessions as u64);
+        let number = |key: &str| row[key].as_f64().unwrap_or_else(|| panic!("{key} in {row}"));
+        let percentiles = ["partial_p50", "partial_p90", "partial_p95", "partial_p99"].map(number);
+        assert!(percentiles[0] > 0.0 && percentiles.is_sorted(), "{row}");
+        assert!(number("encoder") > 0.0 && number("push_us_p50") <= number("push_us_p999"), "{row}");
+        assert_eq!(row["missed"], 0);
+    }
+    assert!(two["kb_per_session"].is_f64() && one["kb_per_session"].is_null(), "{out}");
+    assert_eq!((&all["idle_sessions"], &all["speech_share"]), (&Value::from(3), &Value::from(0.6)));
+}
+
+#[test]
 fn the_help_lists_the_exit_codes() {
     let (code, out, _) = ended(&gigastt(&["--help"]));
     assert_eq!(code, Some(0));
