@@ -102,6 +102,16 @@ const RULES: &[Rule] = &[
         broken: ("gigastt-core/src/audio/pcm.rs", "let n = bytes.first().unwrap();"),
     },
     Rule {
+        reason: "a forked child inherits parking_lot's table of threads that it lacks: use gigastt_core::sync",
+        within: LIBRARIES,
+        ending: ".rs",
+        except: &[],
+        part: Part::Code,
+        forbidden: &["parking_lot"],
+        unless_after: &[],
+        broken: ("gigastt-core/src/engine/mailbox.rs", "use parking_lot::Mutex;"),
+    },
+    Rule {
         reason: "a library does not print; it logs by the crate `log`, to whom its host likes",
         within: LIBRARIES,
         ending: ".rs",

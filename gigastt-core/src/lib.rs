@@ -47,6 +47,8 @@ mod options;
 mod session;
 #[cfg(all(test, feature = "fake-model"))]
 mod simulator;
+#[doc(hidden)]
+pub mod sync;
 mod transcript;
 
 #[cfg(feature = "async")]

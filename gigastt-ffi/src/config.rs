@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::ffi::c_char;
 
 use gigastt_core::audio::RATE;
+use gigastt_core::sync::Mutex;
 use gigastt_core::{Engine, EngineBuilder, Model, ModelBytes, Options, Variant};
-use parking_lot::Mutex;
 
 use crate::error::gigastt_error;
 use crate::fence::{Failure, fence, out, slice, string};

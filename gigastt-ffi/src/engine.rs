@@ -6,8 +6,8 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use gigastt_core::sync::Mutex;
 use gigastt_core::{EndpointReason, Engine};
-use parking_lot::Mutex;
 
 use crate::config::{CONFIGS, Config, gigastt_config};
 use crate::dispatch::{Dispatcher, Message};

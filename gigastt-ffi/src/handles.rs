@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::RwLock;
+use gigastt_core::sync::RwLock;
 
 use crate::fence::{Failure, claim_process, fence_value, is_forked};
 use crate::status::GIGASTT_INVALID_HANDLE;

@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use gigastt_core::sync::RwLock;
 
 use crate::dispatch::{UserData, gigastt_destroy_fn};
 use crate::error::gigastt_error;

@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use std::task::Wake;
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
+use gigastt_core::sync::{Condvar, Mutex};
 
 use crate::dispatch::Message;
 use crate::fence::Failure;
@@ -42,13 +42,17 @@ impl Signal {
 
     /// Waits for a change since `seen`; false when the deadline passed first.
     pub(crate) fn wait(&self, seen: u64, deadline: Option<Instant>) -> bool {
-        let mut state = self.state.lock();
+        let state = self.state.lock();
         let same = |state: &mut State| state.generation == seen;
         match deadline {
-            None => self.changed.wait_while(&mut state, same),
-            Some(at) => return !self.changed.wait_while_until(&mut state, same, at).timed_out(),
+            None => {
+                drop(self.changed.wait_while(state, same));
+                true
+            }
+            Some(at) => {
+                self.changed.wait_while_for(state, same, at.saturating_duration_since(Instant::now()))
+            }
         }
-        true
     }
 
     /// Something changed: whoever waits in a call looks again.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use gigastt_core::sync::Mutex;
 use gigastt_core::{Canceller, End, EndpointReason, EndpointRule, Event, Final, Recognizer, Transcript};
-use parking_lot::Mutex;
 
 use crate::dispatch::Callback;
 use crate::engine::EngineObject;

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::Wake;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use gigastt_core::sync::{Condvar, Mutex};
 use pyo3::prelude::*;
 
 use crate::gate;
@@ -56,8 +56,7 @@ impl Bell {
 
     /// Waits until it has rung more than `seen` times, for at most `limit`.
     pub(crate) fn wait(&self, seen: u64, limit: Duration) {
-        let mut state = self.state.lock();
-        self.rung.wait_while_for(&mut state, |state| state.rings == seen, limit);
+        self.rung.wait_while_for(self.state.lock(), |state| state.rings == seen, limit);
     }
 
     /// Sets what is called after [`arm`](Self::arm).

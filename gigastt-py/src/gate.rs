@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use gigastt_core::sync::{Condvar, Mutex};
 use pyo3::prelude::*;
 
 /// How long the exit waits for those inside. Python code in a callback may take longer, and a forked
@@ -30,8 +30,7 @@ pub(crate) fn attach<T>(call: impl FnOnce(Python<'_>) -> T) -> Option<T> {
 pub(crate) fn close_gate(py: Python<'_>) {
     py.detach(|| {
         CLOSED.store(true, Ordering::SeqCst);
-        let mut door = DOOR.lock();
-        LEFT.wait_while_for(&mut door, |()| INSIDE.load(Ordering::SeqCst) > 0, LEAVE_WITHIN);
+        LEFT.wait_while_for(DOOR.lock(), |()| INSIDE.load(Ordering::SeqCst) > 0, LEAVE_WITHIN);
     });
 }
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use gigastt_core::sync::Mutex;
 use gigastt_core::{
     Canceller, EndpointReason, Error, ErrorKind, Event, Options, Partial, Plan, Recognizer as Core, Result,
 };
-use parking_lot::Mutex;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 

@@ -10,8 +10,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 
 use gigastt_core::audio::file::FileSource;
 use gigastt_core::audio::{Format, Source};
+use gigastt_core::sync::Mutex;
 use gigastt_core::{Audio, Canceller, Engine, Error, ErrorKind, Final, Hooks, Options, Progress, Transcript};
-use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 

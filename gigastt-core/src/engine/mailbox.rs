@@ -6,7 +6,7 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 
 use super::batcher::Ticket;
 use crate::model::Interrupt;
@@ -54,13 +54,15 @@ impl Mailbox {
 
     /// Waits until there is a reply, or until cancelled, or for `limit`. False when it was the limit.
     pub(crate) fn wait(&self, limit: Option<Duration>) -> bool {
-        let mut state = self.state.lock();
+        let state = self.state.lock();
         let idle = |state: &mut State| state.replies.is_empty() && !self.cancelled();
         match limit {
-            None => self.changed.wait_while(&mut state, idle),
-            Some(limit) => return !self.changed.wait_while_for(&mut state, idle, limit).timed_out(),
+            None => {
+                drop(self.changed.wait_while(state, idle));
+                true
+            }
+            Some(limit) => self.changed.wait_while_for(state, idle, limit),
         }
-        true
     }
 
     /// Wakes `waker` at the next reply or cancellation. True when one is there already.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 
 use super::batcher::{Batcher, Entry, Spent, Ticket};
 use super::mailbox::Mailbox;
@@ -144,7 +144,7 @@ impl Worker {
             if !batch.is_empty() {
                 return Some(batch);
             }
-            self.shared.work.wait(&mut state);
+            state = self.shared.work.wait(state);
         }
     }
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 
 use super::{DecoderState, Encoded, Interrupt, Lane, MELS, Network, Vocab, encoder_frames};
 use crate::audio::{FrontEnd, vad};
@@ -141,8 +141,8 @@ impl FakeLane {
             ring.1.notify_all();
         };
         let done = interrupt.during(hook, || {
-            let mut rung = bell.0.lock();
-            time.is_zero() || bell.1.wait_while_for(&mut rung, |rung| !*rung, time).timed_out()
+            let rung = bell.0.lock();
+            time.is_zero() || !bell.1.wait_while_for(rung, |rung| !*rung, time)
         });
         match done {
             Some(true) => Ok(()),

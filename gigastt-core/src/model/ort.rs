@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::sync::Mutex;
 use ort::environment::{Environment, EnvironmentBuilder};
 use ort::ep::{self, ExecutionProvider as _};
 use ort::logging::LogLevel;
@@ -18,7 +19,6 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{RunOptions, Session, SessionOutputs};
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 use ort::{ErrorCode, LoadDynamicError};
-use parking_lot::Mutex;
 
 use super::bundle::{Content, Graphs, Part, Spec};
 use super::decode::{self, Transducer};
