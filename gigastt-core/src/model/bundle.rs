@@ -439,6 +439,19 @@ pub(crate) enum Content {
     Bytes(Bytes),
 }
 
+impl Content {
+    /// The bytes.
+    ///
+    /// # Errors
+    /// `Io` when the file cannot be read.
+    pub(crate) fn read(&self) -> Result<bytes::Bytes> {
+        match self {
+            Self::File(path) => Ok(std::fs::read(path).map_err(|e| Error::io(path, &e))?.into()),
+            Self::Bytes(bytes) => Ok(bytes::Bytes::copy_from_slice(bytes)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,69 +4,118 @@
 //! frames decoded in several calls with the carried [`DecoderState`] give the tokens, frames and
 //! probabilities of one call over all of them.
 
-use super::{DecoderState, Interrupt};
+use std::ops::Range;
+
+use super::{DecoderState, Interrupt, Span};
 use crate::{Error, ErrorKind, Result, Token};
 
 /// The predictor and the joint network of an RNN-T head.
 pub(crate) trait Transducer {
+    /// Takes the frames that [`join`](Self::join) numbers from 0: `[T][width]`, at least one.
+    fn frames(&mut self, frames: &[f32]) -> Result<()>;
+
     /// Feeds `token`: replaces `state.h`, `state.c` and `state.dec` (none of them empty afterwards).
     /// Empty `h` and `c` stand for all zero.
     fn predict(&mut self, token: u32, state: &mut DecoderState) -> Result<()>;
 
-    /// Scores over the vocabulary for one encoder frame after the predictor's output `dec`.
-    fn join(&mut self, frame: &[f32], dec: &[f32]) -> Result<&[f32]>;
+    /// Scores over the vocabulary for each frame of `range` after the predictor's output `dec`,
+    /// `[frames][classes]`. A frame's scores do not depend on the others in the range. May be of the
+    /// first frames of the range only, at least of one.
+    fn join(&mut self, range: Range<usize>, dec: &[f32]) -> Result<&[f32]>;
+
+    /// Size of the vocabulary.
+    fn classes(&self) -> usize;
 }
 
-/// Decodes `frames` (see [`Encoded::span`](super::Encoded::span)) with an RNN-T head.
+/// Frames that are joined at once after a token. Most often one of them gives the next.
+const AHEAD_MIN: usize = 4;
+/// Frames that are joined at once at most; while nothing is said their number doubles up to here.
+const AHEAD_MAX: usize = 32;
+
+/// Decodes `frames` with an RNN-T head.
 ///
 /// As the reference does it, the blank is fed first, the predictor advances only on a token, and a
-/// frame gives at most `max_symbols` tokens. Token probabilities are normalised here, so that heads
-/// with and without a final log-softmax give the same.
+/// frame gives at most `max_symbols` tokens. The predictor's output stays the same over blanks, so
+/// several frames are joined with it at once, and those behind the first token are joined again with
+/// the next. Token probabilities are normalised here, so that heads with and without a final
+/// log-softmax give the same.
 ///
 /// # Errors
-/// `Cancelled` when `interrupt` fired (looked at once a frame), `Inference` when the networks fail or
-/// give no number.
-pub(crate) fn rnnt<'e>(
+/// `Cancelled` when `interrupt` fired (looked at before every call), `Inference` when the networks fail
+/// or give no number.
+pub(crate) fn rnnt(
     networks: &mut impl Transducer,
     blank: u32,
     max_symbols: u32,
-    frames: impl Iterator<Item = (u32, &'e [f32])>,
+    frames: Span<'_>,
     state: &mut DecoderState,
     tokens: &mut Vec<Token>,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    for (index, frame) in frames {
+    let count = frames.len();
+    if count > 0 {
         cancelled(interrupt)?;
-        for _ in 0..max_symbols {
-            if state.dec.is_empty() {
-                networks.predict(state.last.unwrap_or(blank), state)?;
-            }
-            let scores = networks.join(frame, &state.dec)?;
-            let id = argmax(scores)?;
-            if id == blank {
-                break;
-            }
-            tokens.push(Token { id, frame: index, logprob: logprob_of_max(scores, id) });
-            state.last = Some(id);
-            state.dec.clear();
+        networks.frames(frames.data)?;
+    }
+    // The frame that is next, how many tokens it has given, and how far to look.
+    let (mut next, mut symbols, mut ahead) = (0, 0, AHEAD_MIN);
+    while next < count {
+        cancelled(interrupt)?;
+        if state.dec.is_empty() {
+            networks.predict(state.last.unwrap_or(blank), state)?;
         }
+        let range = next..count.min(next + ahead);
+        let classes = networks.classes();
+        let (blanks, found) = first_token(networks.join(range, &state.dec)?, classes, blank)?;
+        if blanks > 0 {
+            (next, symbols) = (next + blanks, 0);
+        }
+        let Some((id, logprob)) = found else {
+            ahead = AHEAD_MAX.min(ahead * 2);
+            continue;
+        };
+        tokens.push(Token { id, frame: frames.first + next as u32, logprob });
+        state.last = Some(id);
+        state.dec.clear();
+        symbols += 1;
+        if symbols == max_symbols {
+            (next, symbols) = (next + 1, 0);
+        }
+        ahead = AHEAD_MIN;
     }
     Ok(())
 }
 
-/// Decodes `frames` (see [`Encoded::span`](super::Encoded::span)) with a CTC head: repetitions are one token, blanks none.
+/// How many frames of `scores`, `[frames][classes]`, are blank before the first that is not, and that
+/// one's token with its probability.
+fn first_token(scores: &[f32], classes: usize, blank: u32) -> Result<(usize, Option<(u32, f32)>)> {
+    let mut blanks = 0;
+    for frame in scores.chunks(classes.max(1)) {
+        let id = argmax(frame)?;
+        if id != blank {
+            return Ok((blanks, Some((id, logprob_of_max(frame, id)))));
+        }
+        blanks += 1;
+    }
+    match blanks {
+        0 => Err(Error::new(ErrorKind::Inference, "the model gave no scores")),
+        _ => Ok((blanks, None)),
+    }
+}
+
+/// Decodes `frames` with a CTC head: repetitions are one token, blanks none.
 /// A token's frame and probability are those of the first frame of its run.
 ///
 /// # Errors
 /// See [`rnnt`].
-pub(crate) fn ctc<'e>(
+pub(crate) fn ctc(
     blank: u32,
-    frames: impl Iterator<Item = (u32, &'e [f32])>,
+    frames: Span<'_>,
     state: &mut DecoderState,
     tokens: &mut Vec<Token>,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    for (index, scores) in frames {
+    for (index, scores) in frames.iter() {
         cancelled(interrupt)?;
         let id = argmax(scores)?;
         if id != blank && state.last != Some(id) {
@@ -119,10 +168,19 @@ mod tests {
     #[derive(Default)]
     struct Hash {
         fed: Vec<u32>,
-        scores: [f32; 4],
+        frames: Vec<f32>,
+        scores: Vec<f32>,
+        joined: usize,
+        /// Whether each call gives one frame's scores, however many were asked for.
+        one_by_one: bool,
     }
 
     impl Transducer for Hash {
+        fn frames(&mut self, frames: &[f32]) -> Result<()> {
+            self.frames = frames.to_vec();
+            Ok(())
+        }
+
         fn predict(&mut self, token: u32, state: &mut DecoderState) -> Result<()> {
             self.fed.push(token);
             let h = state.h.first().copied().unwrap_or(0.0);
@@ -133,12 +191,26 @@ mod tests {
             Ok(())
         }
 
-        fn join(&mut self, frame: &[f32], dec: &[f32]) -> Result<&[f32]> {
-            for (k, score) in self.scores.iter_mut().enumerate() {
-                *score = ((frame[0] * 7.0 + dec[0] * 3.0) * (k as f32 + 1.3)).sin();
+        fn join(&mut self, mut range: Range<usize>, dec: &[f32]) -> Result<&[f32]> {
+            assert!(!range.is_empty() && range.end <= self.frames.len(), "{range:?}");
+            if self.one_by_one {
+                range.end = range.start + 1;
+            }
+            self.joined += 1;
+            self.scores.clear();
+            for frame in &self.frames[range] {
+                self.scores.extend(score(*frame, dec[0]));
             }
             Ok(&self.scores)
         }
+
+        fn classes(&self) -> usize {
+            4
+        }
+    }
+
+    fn score(frame: f32, dec: f32) -> [f32; 4] {
+        std::array::from_fn(|k| ((frame * 7.0 + dec * 3.0) * (k as f32 + 1.3)).sin())
     }
 
     /// The reference's loop as it is written there: the predictor output is cached in the state.
@@ -157,7 +229,7 @@ mod tests {
                     after
                 }
             };
-            let id = argmax(networks.join(&frames[t..=t], &after.dec).unwrap()).unwrap();
+            let id = argmax(&score(frames[t], after.dec[0])).unwrap();
             if id != BLANK {
                 tokens.push((id, t as u32));
                 (last, state, advanced) = (id, after, None);
@@ -231,6 +303,54 @@ mod tests {
     }
 
     #[test]
+    fn several_frames_at_once_are_what_they_are_one_by_one() {
+        let (mut calls, mut plain_calls) = (0, 0);
+        for seed in 1..100 {
+            let encoded = one_wide(&random_frames(seed, 150));
+            let run = |one_by_one| {
+                let mut networks = Hash { one_by_one, ..Hash::default() };
+                let (mut state, mut tokens) = (DecoderState::default(), Vec::new());
+                let span = encoded.span(0, 3..150).unwrap();
+                rnnt(&mut networks, BLANK, 3, span, &mut state, &mut tokens, &Interrupt::default()).unwrap();
+                (tokens, state, networks.fed, networks.joined)
+            };
+            let ((tokens, state, fed, joined), plain) = (run(false), run(true));
+            assert_eq!((tokens, state, fed), (plain.0, plain.1, plain.2), "seed {seed}");
+            (calls, plain_calls) = (calls + joined, plain_calls + plain.3);
+        }
+        assert!(calls < plain_calls, "{calls} calls, {plain_calls} of one frame each");
+    }
+
+    #[test]
+    fn silence_is_looked_through_in_growing_steps() {
+        // A score that is the blank's for this frame, whatever the predictor says.
+        struct Silent(Vec<Range<usize>>, Vec<f32>);
+        impl Transducer for Silent {
+            fn frames(&mut self, _: &[f32]) -> Result<()> {
+                Ok(())
+            }
+            fn predict(&mut self, _: u32, state: &mut DecoderState) -> Result<()> {
+                state.dec = vec![0.0];
+                Ok(())
+            }
+            fn join(&mut self, range: Range<usize>, _: &[f32]) -> Result<&[f32]> {
+                self.1 = [0.0, 0.0, 0.0, 1.0].repeat(range.len());
+                self.0.push(range);
+                Ok(&self.1)
+            }
+            fn classes(&self) -> usize {
+                4
+            }
+        }
+        let (encoded, mut silent) = (one_wide(&[0.0; 100]), Silent(Vec::new(), Vec::new()));
+        let (mut state, mut tokens) = (DecoderState::default(), Vec::new());
+        let span = encoded.span(0, 0..100).unwrap();
+        rnnt(&mut silent, BLANK, 3, span, &mut state, &mut tokens, &Interrupt::default()).unwrap();
+        assert_eq!(silent.0, [0..4, 4..12, 12..28, 28..60, 60..92, 92..100]);
+        assert_eq!(tokens, []);
+    }
+
+    #[test]
     fn rnnt_feeds_the_blank_first_and_once_a_token() {
         let frames = random_frames(5, 30);
         let (encoded, mut networks) = (one_wide(&frames), Hash::default());
@@ -291,7 +411,7 @@ mod tests {
         let check = |encoded: &Encoded, item, frames: Range<usize>, expected: Option<&[u32]>| {
             let found = encoded
                 .span(item, frames.clone())
-                .map(|span| span.map(|(index, _)| index).collect::<Vec<_>>());
+                .map(|span| span.iter().map(|(index, _)| index).collect::<Vec<_>>());
             assert_eq!(found.ok().as_deref(), expected, "item {item}, {frames:?}");
         };
         let encoded = Encoded { data: vec![0.0; 16], frames: 2, width: 4 };

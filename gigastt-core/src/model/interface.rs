@@ -62,7 +62,7 @@ pub(crate) struct Predictor {
 }
 
 /// A joint network.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Joint {
     /// f32 `[1, D, 1]`, f32 `[1, 320, 1]`.
     pub inputs: [String; 2],

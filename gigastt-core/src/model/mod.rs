@@ -8,6 +8,7 @@ mod bundle;
 mod decode;
 #[cfg(feature = "fake-model")]
 pub mod fake;
+mod graph;
 mod interface;
 mod ort;
 mod runtime;
@@ -204,27 +205,52 @@ pub(crate) struct Encoded {
 
 impl Encoded {
     /// Frame `frame` of item `item`.
+    #[cfg(test)]
     pub(crate) fn frame(&self, item: usize, frame: usize) -> &[f32] {
         let start = (item * self.frames + frame) * self.width;
         &self.data[start..start + self.width]
     }
 
-    /// Frames `frames` of item `item`, each with its number.
+    /// Frames `frames` of item `item`.
     ///
     /// # Errors
     /// `Internal` when there are no such frames.
-    pub(crate) fn span(
-        &self,
-        item: usize,
-        frames: Range<usize>,
-    ) -> Result<impl Iterator<Item = (u32, &[f32])>> {
+    pub(crate) fn span(&self, item: usize, frames: Range<usize>) -> Result<Span<'_>> {
         let items = self.data.len().checked_div(self.frames * self.width).unwrap_or(0);
-        if !frames.is_empty() && (item >= items || frames.end > self.frames) {
+        if frames.is_empty() {
+            return Ok(Span { first: 0, width: self.width, data: &[] });
+        }
+        if item >= items || frames.end > self.frames {
             let message =
                 format!("there are {} frames of {items} items, not {frames:?} of {item}", self.frames);
             return Err(Error::new(ErrorKind::Internal, message));
         }
-        Ok(frames.map(move |index| (index as u32, self.frame(item, index))))
+        let start = item * self.frames;
+        let data = &self.data[(start + frames.start) * self.width..(start + frames.end) * self.width];
+        Ok(Span { first: frames.start as u32, width: self.width, data })
+    }
+}
+
+/// Neighbouring encoder frames of one item.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span<'e> {
+    /// The number of the first.
+    pub first: u32,
+    /// Width of a frame.
+    pub width: usize,
+    /// `[frames][width]`.
+    pub data: &'e [f32],
+}
+
+impl<'e> Span<'e> {
+    /// How many they are.
+    pub(crate) fn len(&self) -> usize {
+        self.data.len() / self.width.max(1)
+    }
+
+    /// Each with its number.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &'e [f32])> {
+        (self.first..).zip(self.data.chunks_exact(self.width.max(1)))
     }
 }
 

@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::sync::Mutex;
 use ort::environment::{Environment, EnvironmentBuilder};
@@ -22,6 +22,7 @@ use ort::{ErrorCode, LoadDynamicError};
 
 use super::bundle::{Content, Graphs, Part, Spec};
 use super::decode::{self, Transducer};
+use super::graph::cut::{self, Cut};
 use super::interface::{self, Dtype, Encoder, Interface, Joint, Port, Predictor, STATE};
 use super::runtime::{Found, How, LOADER_NAMES, Places};
 use super::vocab::Vocab;
@@ -134,7 +135,8 @@ pub(crate) fn open(spec: Spec, options: &LoadOptions) -> Result<OrtNetwork> {
         let message = format!("the loaded ONNX Runtime has no provider {}", options.provider.code());
         return Err(Error::new(ErrorKind::Provider, message));
     }
-    let network = OrtNetwork { environment, spec, options: options.clone(), spare: Mutex::new(None) };
+    let (options, joint) = (options.clone(), OnceLock::new());
+    let network = OrtNetwork { environment, spec, options, joint, spare: Mutex::new(None) };
     let lane = network.open_lane()?;
     *network.spare.lock() = Some(lane);
     Ok(network)
@@ -145,6 +147,8 @@ pub(crate) struct OrtNetwork {
     environment: Environment,
     spec: Spec,
     options: LoadOptions,
+    /// How the joint network is run, found out with the first lane.
+    joint: OnceLock<(Joint, Option<Cut>)>,
     /// The lane that was opened to validate the model; the first worker gets it.
     spare: Mutex<Option<OrtLane>>,
 }
@@ -186,9 +190,8 @@ impl OrtNetwork {
                 let (session, ports) = self.session(encoder, self.options.provider, Encoder::of_rnnt)?;
                 // Their calls take microseconds; the way to another device and back takes longer.
                 let predictor = self.session(decoder, Provider::Cpu, Predictor::of)?;
-                let joint_session = self.session(joint, Provider::Cpu, |g| Joint::of(g, vocab))?;
-                let width = width(&ports, &joint_session.1).map_err(|e| e.about(&joint.name))?;
-                let networks = Rnnt { predictor, joint: joint_session, scores: Vec::new(), classes: vocab };
+                let (width, joint) = self.open_joint(joint, &ports)?;
+                let networks = Rnnt { predictor, joint, width, scores: Vec::new(), classes: vocab };
                 (session, ports, width, Some(Box::new(networks)))
             }
         };
@@ -202,6 +205,72 @@ impl OrtNetwork {
             max_symbols,
             audio: Vec::new(),
             lengths: Vec::new(),
+        })
+    }
+
+    /// Makes lanes join frame by frame, as published; says whether they did not before.
+    #[cfg(test)]
+    pub(crate) fn join_plainly(&mut self) -> bool {
+        self.spare.lock().take();
+        self.joint.get_mut().is_some_and(|(_, cut)| cut.take().is_some())
+    }
+
+    /// The width of its frames and the joint network in the form that is fastest.
+    fn open_joint(&self, part: &Part, encoder: &Encoder) -> Result<(usize, JointNetwork)> {
+        if let Some((ports, Some(cut))) = self.joint.get() {
+            return Ok((width(encoder, ports)?, JointNetwork::Cut(self.open_cut(cut, ports)?)));
+        }
+        let vocab = self.spec.vocab.len();
+        let (session, ports) = self.session(part, Provider::Cpu, |g| Joint::of(g, vocab))?;
+        let width = width(encoder, &ports).map_err(|e| e.about(&part.name))?;
+        let mut plain = PlainJoint { session, ports: ports.clone(), width, frames: Vec::new() };
+        if self.joint.get().is_some() {
+            return Ok((width, JointNetwork::Plain(plain)));
+        }
+        let cut = match self.cut(part, &mut plain) {
+            Ok(cut) => cut,
+            Err(error) => {
+                log::info!("{}: joined frame by frame: {error}", part.name);
+                None
+            }
+        };
+        let (cut, network) = match cut {
+            Some((cut, network)) => (Some(cut), JointNetwork::Cut(network)),
+            None => (None, JointNetwork::Plain(plain)),
+        };
+        let _ = self.joint.set((ports, cut));
+        Ok((width, network))
+    }
+
+    /// The joint network in two parts, if that is possible and they compute what `plain` does.
+    fn cut(&self, part: &Part, plain: &mut PlainJoint) -> Result<Option<(Cut, CutJoint)>> {
+        const FRAMES: usize = 5;
+        let Some(cut) = cut::joint(part.content.read()?, &plain.ports)? else { return Ok(None) };
+        let mut network = self.open_cut(&cut, &plain.ports)?;
+        let wave = |size: usize| (0..size).map(|n| (n as f32 * 0.7).sin()).collect::<Vec<_>>();
+        let (frames, dec) = (wave(FRAMES * plain.width), wave(STATE));
+        let (mut expected, mut found) = (Vec::new(), Vec::new());
+        plain.frames(&frames);
+        for frame in 0..FRAMES {
+            plain.join(frame, &dec, &mut found)?;
+            expected.extend_from_slice(&found);
+        }
+        network.frames(&frames, plain.width)?;
+        network.join(0..FRAMES, &dec, &mut found)?;
+        let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-4 * b.abs().max(1.0);
+        let same = found.len() == expected.len() && found.iter().zip(&expected).all(near);
+        Ok(same.then_some((cut, network)))
+    }
+
+    fn open_cut(&self, cut: &Cut, ports: &Joint) -> Result<CutJoint> {
+        let open = |graph: &[u8]| self.builder(Provider::Cpu)?.commit_from_memory(graph).map_err(inference);
+        Ok(CutJoint {
+            project: open(&cut.project)?,
+            score: open(&cut.score)?,
+            meeting: cut.meeting.clone(),
+            ports: ports.clone(),
+            projected: Vec::new(),
+            row: Vec::new(),
         })
     }
 
@@ -450,14 +519,88 @@ fn reported_frames(outputs: &SessionOutputs<'_>, name: &str, dtype: &Dtype, item
 }
 
 /// Predictor and joint network of an RNN-T model.
-///
-/// Each frame is one plain call of the joint network. Its time is in the network: with bound and reused
-/// tensors the call of a full-size joint takes the same 150 us within the noise.
 struct Rnnt {
     predictor: (Session, Predictor),
-    joint: (Session, Joint),
+    joint: JointNetwork,
+    /// Width of an encoder frame.
+    width: usize,
     scores: Vec<f32>,
     classes: usize,
+}
+
+enum JointNetwork {
+    Cut(CutJoint),
+    Plain(PlainJoint),
+}
+
+/// A joint network in two parts, see [`Cut`].
+struct CutJoint {
+    project: Session,
+    score: Session,
+    meeting: String,
+    ports: Joint,
+    /// What the first part made of the frames, `[T, ...]`.
+    projected: Vec<f32>,
+    /// The dimensions of one of them.
+    row: Vec<usize>,
+}
+
+impl CutJoint {
+    fn frames(&mut self, frames: &[f32], width: usize) -> Result<()> {
+        let count = frames.len() / width.max(1);
+        let given = TensorRef::from_array_view(([1, count, width], frames)).map_err(inference)?;
+        let outputs = self.project.run(ort::inputs![cut::FRAMES => given]).map_err(inference)?;
+        let output = outputs.get(&self.meeting).ok_or_else(|| unexpected("no projection".into()))?;
+        let (shape, values) = output.try_extract_tensor::<f32>().map_err(inference)?;
+        let dims: Vec<usize> = shape.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
+        match dims.as_slice() {
+            [1, frames, row @ ..] if *frames == count => row.clone_into(&mut self.row),
+            _ => return Err(unexpected(format!("projection {dims:?} of {count} frames"))),
+        }
+        self.projected.clear();
+        self.projected.extend_from_slice(values);
+        Ok(())
+    }
+
+    fn join(&mut self, range: Range<usize>, dec: &[f32], scores: &mut Vec<f32>) -> Result<()> {
+        let size: usize = self.row.iter().product();
+        let given = self.projected.get(range.start * size..range.end * size);
+        let given = given.ok_or_else(|| unexpected(format!("no projection of frames {range:?}")))?;
+        let dims: Vec<usize> = [1, range.len()].iter().chain(&self.row).copied().collect();
+        let inputs = ort::inputs![
+            self.meeting.as_str() => TensorRef::from_array_view((dims, given)).map_err(inference)?,
+            self.ports.inputs[1].as_str() =>
+                TensorRef::from_array_view(([1, dec.len(), 1], dec)).map_err(inference)?,
+        ];
+        let outputs = self.score.run(inputs).map_err(inference)?;
+        copy(&outputs, &self.ports.output, scores)
+    }
+}
+
+/// A joint network as it was published: one frame a call.
+struct PlainJoint {
+    session: Session,
+    ports: Joint,
+    width: usize,
+    frames: Vec<f32>,
+}
+
+impl PlainJoint {
+    fn frames(&mut self, frames: &[f32]) {
+        self.frames.clear();
+        self.frames.extend_from_slice(frames);
+    }
+
+    fn join(&mut self, frame: usize, dec: &[f32], scores: &mut Vec<f32>) -> Result<()> {
+        let frame = &self.frames[frame * self.width..(frame + 1) * self.width];
+        let [enc_name, dec_name] = &self.ports.inputs;
+        let inputs = ort::inputs![
+            enc_name.as_str() => TensorRef::from_array_view(([1, frame.len(), 1], frame)).map_err(inference)?,
+            dec_name.as_str() => TensorRef::from_array_view(([1, dec.len(), 1], dec)).map_err(inference)?,
+        ];
+        let outputs = self.session.run(inputs).map_err(inference)?;
+        copy(&outputs, &self.ports.output, scores)
+    }
 }
 
 impl Transducer for Rnnt {
@@ -475,34 +618,56 @@ impl Transducer for Rnnt {
         ];
         let outputs = session.run(inputs).map_err(inference)?;
         for (name, to) in ports.outputs.iter().zip([&mut state.dec, &mut state.h, &mut state.c]) {
-            copy(&outputs, name, STATE, to)?;
+            copy(&outputs, name, to)?;
+            sized(name, to, STATE)?;
         }
         Ok(())
     }
 
-    fn join(&mut self, frame: &[f32], dec: &[f32]) -> Result<&[f32]> {
-        let (session, ports) = &mut self.joint;
-        let [enc_name, dec_name] = &ports.inputs;
-        let inputs = ort::inputs![
-            enc_name.as_str() => TensorRef::from_array_view(([1, frame.len(), 1], frame)).map_err(inference)?,
-            dec_name.as_str() => TensorRef::from_array_view(([1, dec.len(), 1], dec)).map_err(inference)?,
-        ];
-        let outputs = session.run(inputs).map_err(inference)?;
-        copy(&outputs, &ports.output, self.classes, &mut self.scores)?;
+    fn frames(&mut self, frames: &[f32]) -> Result<()> {
+        match &mut self.joint {
+            JointNetwork::Cut(joint) => joint.frames(frames, self.width),
+            JointNetwork::Plain(joint) => {
+                joint.frames(frames);
+                Ok(())
+            }
+        }
+    }
+
+    fn join(&mut self, range: Range<usize>, dec: &[f32]) -> Result<&[f32]> {
+        let frames = match &mut self.joint {
+            JointNetwork::Cut(joint) => {
+                joint.join(range.clone(), dec, &mut self.scores)?;
+                range.len()
+            }
+            JointNetwork::Plain(joint) => {
+                joint.join(range.start, dec, &mut self.scores)?;
+                1
+            }
+        };
+        sized("joint", &self.scores, frames * self.classes)?;
         Ok(&self.scores)
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
     }
 }
 
-/// Replaces `to` by output `name`, which has to have `expected` values.
-fn copy(outputs: &SessionOutputs<'_>, name: &str, expected: usize, to: &mut Vec<f32>) -> Result<()> {
+/// Replaces `to` by output `name`.
+fn copy(outputs: &SessionOutputs<'_>, name: &str, to: &mut Vec<f32>) -> Result<()> {
     let output = outputs.get(name).ok_or_else(|| unexpected(format!("no output `{name}`")))?;
-    let (shape, values) = output.try_extract_tensor::<f32>().map_err(inference)?;
-    if values.len() != expected {
-        return Err(unexpected(format!("output `{name}` {shape:?}, expected {expected} values")));
-    }
+    let (_, values) = output.try_extract_tensor::<f32>().map_err(inference)?;
     to.clear();
     to.extend_from_slice(values);
     Ok(())
+}
+
+fn sized(name: &str, values: &[f32], expected: usize) -> Result<()> {
+    match values.len() {
+        found if found == expected => Ok(()),
+        found => Err(unexpected(format!("output `{name}` of {found} values, expected {expected}"))),
+    }
 }
 
 fn inference(error: ort::Error) -> Error {

@@ -100,6 +100,38 @@ fn the_embedded_model_hears_what_was_said() {
     }
 }
 
+/// The recordings in `tests/samples`.
+#[cfg(feature = "embedded-model")]
+fn samples() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/samples");
+    let entries = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let wavs = entries.filter(|path| path.extension().is_some_and(|ending| ending == "wav"));
+    let mut names: Vec<_> = wavs.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+#[cfg(feature = "embedded-model")]
+fn joining_many_frames_gives_the_tokens_of_one_at_a_time() {
+    let open = || ort::open(Model::embedded().resolve().unwrap(), &LoadOptions::default()).unwrap();
+    let (fast, mut plain) = (open(), open());
+    assert!(plain.join_plainly(), "the embedded joint network is not cut");
+    let (mut fast, mut plain) = (fast.lane().unwrap(), plain.lane().unwrap());
+    let mut count = 0;
+    for name in samples() {
+        let mel = log_mel(&sample(&name).0);
+        let (found, expected) = (tokens(&mut *fast, &mel, &[]), tokens(&mut *plain, &mel, &[]));
+        assert_eq!(found.len(), expected.len(), "{name}");
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!((found.id, found.frame), (expected.id, expected.frame), "{name}");
+            assert!((found.logprob - expected.logprob).abs() < 1e-4, "{name}: {found:?} {expected:?}");
+        }
+        count += found.len();
+    }
+    assert!(count > 200, "{count} tokens");
+}
+
 #[test]
 #[cfg(feature = "embedded-model")]
 fn a_folder_and_bytes_give_what_the_embedded_model_gives() {

@@ -1,0 +1,163 @@
+//! ONNX graphs as data: read, searched, changed, cut and written.
+//!
+//! Pure: nothing here runs a graph. `onnx.rs` is the schema of the ONNX project as `scripts/onnx-types`
+//! writes it; every field is in it, so what is not changed comes out as it went in. [`cut`] divides a
+//! joint network.
+
+pub(crate) mod cut;
+#[rustfmt::skip]
+#[allow(missing_docs, unreachable_pub, dead_code, clippy::all)]
+mod onnx;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use prost::Message as _;
+
+pub(crate) use self::onnx::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
+    attribute_proto::AttributeType, tensor_proto::DataType, tensor_shape_proto,
+};
+use self::onnx::{TensorShapeProto, TypeProto, type_proto};
+use crate::{Error, ErrorKind, Result};
+
+/// A model with its main graph apart. Nodes are sorted, each after those whose values it takes.
+pub(crate) struct Graph {
+    /// Everything but the graph: versions, operator sets, functions.
+    pub header: ModelProto,
+    pub body: GraphProto,
+}
+
+impl Graph {
+    /// Reads an ONNX file. Weights stay slices of `bytes`.
+    ///
+    /// # Errors
+    /// `InvalidModel` when it is no ONNX model, or one with weights outside of it.
+    pub(crate) fn parse(bytes: Bytes) -> Result<Self> {
+        let mut header = ModelProto::decode(bytes)
+            .map_err(|e| Error::new(ErrorKind::InvalidModel, format!("expected an ONNX model: {e}")))?;
+        let body = header.graph.take().ok_or_else(|| invalid("expected an ONNX model with a graph"))?;
+        if body.initializer.iter().any(|tensor| !tensor.external_data.is_empty()) {
+            return Err(invalid("expected an ONNX model with its weights inside"));
+        }
+        Ok(Self { header, body })
+    }
+
+    /// The file's bytes.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        let Self { mut header, body } = self;
+        header.graph = Some(body);
+        header.encode_to_vec()
+    }
+
+    /// The values that depend on the value `source`, itself among them.
+    pub(crate) fn dependents(&self, source: &str) -> HashSet<String> {
+        let mut found = HashSet::from([source.to_owned()]);
+        for node in &self.body.node {
+            if uses(node).iter().any(|name| found.contains(*name)) {
+                found.extend(node.output.iter().cloned());
+            }
+        }
+        found
+    }
+
+    /// The part that computes `outputs` from `inputs`, with the constants it needs.
+    pub(crate) fn part(&self, inputs: Vec<ValueInfoProto>, outputs: Vec<ValueInfoProto>) -> Self {
+        let given: HashSet<&str> = inputs.iter().map(ValueInfoProto::name).collect();
+        let mut needed: HashSet<String> = outputs.iter().map(|output| output.name().to_owned()).collect();
+        let mut node: Vec<NodeProto> = Vec::new();
+        for candidate in self.body.node.iter().rev() {
+            if candidate.output.iter().any(|name| needed.contains(name) && !given.contains(name.as_str())) {
+                needed.extend(uses(candidate).into_iter().map(str::to_owned));
+                node.push(candidate.clone());
+            }
+        }
+        node.reverse();
+        let is_needed =
+            |tensor: &&TensorProto| needed.contains(tensor.name()) && !given.contains(tensor.name());
+        let initializer = self.body.initializer.iter().filter(is_needed).cloned().collect();
+        let name = self.body.name.clone();
+        let body =
+            GraphProto { node, name, initializer, input: inputs, output: outputs, ..GraphProto::default() };
+        Self { header: self.header.clone(), body }
+    }
+}
+
+/// The values a node takes, those that graphs inside it take from around them included.
+fn uses(node: &NodeProto) -> Vec<&str> {
+    let inner = node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs));
+    let mut names: Vec<&str> =
+        node.input.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+    for graph in inner {
+        names.extend(graph.node.iter().flat_map(uses));
+        names.extend(graph.output.iter().map(ValueInfoProto::name));
+    }
+    names
+}
+
+fn invalid(message: &str) -> Error {
+    Error::new(ErrorKind::InvalidModel, message)
+}
+
+impl NodeProto {
+    /// A node whose one output has its name.
+    pub(crate) fn of<const N: usize>(operator: &str, inputs: [&str; N], output: &str) -> Self {
+        Self {
+            op_type: Some(operator.into()),
+            name: Some(output.into()),
+            input: inputs.map(String::from).into(),
+            output: vec![output.into()],
+            ..Self::default()
+        }
+    }
+
+    /// With an attribute more.
+    #[must_use]
+    pub(crate) fn with(mut self, attribute: AttributeProto) -> Self {
+        self.attribute.push(attribute);
+        self
+    }
+}
+
+impl AttributeProto {
+    pub(crate) fn integers(name: &str, values: &[i64]) -> Self {
+        Self {
+            name: Some(name.into()),
+            ints: values.to_vec(),
+            r#type: Some(AttributeType::Ints.into()),
+            ..Self::default()
+        }
+    }
+}
+
+impl ValueInfoProto {
+    /// A tensor of floats of unknown shape.
+    pub(crate) fn floats(name: &str) -> Self {
+        let tensor = type_proto::Tensor { elem_type: Some(DataType::Float.into()), shape: None };
+        let value = Some(type_proto::Value::TensorType(tensor));
+        Self {
+            name: Some(name.into()),
+            r#type: Some(TypeProto { value, ..TypeProto::default() }),
+            ..Self::default()
+        }
+    }
+
+    /// With the dimensions `dims`; `None` for one that is free.
+    pub(crate) fn shaped(mut self, dims: &[Option<usize>]) -> Self {
+        let free = |axis: usize| tensor_shape_proto::dimension::Value::DimParam(format!("free_{axis}"));
+        let fixed = |size: usize| tensor_shape_proto::dimension::Value::DimValue(size as i64);
+        let dim = (0..).zip(dims).map(|(axis, dim)| tensor_shape_proto::Dimension {
+            value: Some(dim.map_or(free(axis), fixed)),
+            ..tensor_shape_proto::Dimension::default()
+        });
+        let shape = Some(TensorShapeProto { dim: dim.collect() });
+        if let Some(type_proto::Value::TensorType(tensor)) =
+            self.r#type.as_mut().and_then(|t| t.value.as_mut())
+        {
+            tensor.shape = shape;
+        }
+        self
+    }
+}
