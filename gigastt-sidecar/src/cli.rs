@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Transcribe(Transcribe),
     Listen(Listen),
     Serve(Box<Serve>),
+    Health(Health),
     Models(Models),
     /// Measure speed and memory.
     #[command(subcommand)]
@@ -148,6 +149,37 @@ pub(crate) struct Serve {
 
     #[command(flatten)]
     pub engine: Engine,
+}
+
+/// Ask the service of this machine how it is.
+///
+/// Asks where `gigastt serve` listens with the same flags, variables and file. The exit code is 0 when it is well,
+/// 1 when not, for the health checks of containers.
+#[derive(Args, Default)]
+pub(crate) struct Health {
+    /// Whether it would admit a conversation now, not only whether it is alive.
+    #[arg(long)]
+    pub ready: bool,
+
+    /// Seconds to wait for each step of the answer.
+    #[arg(long, value_name = "SECS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub timeout_secs: u64,
+
+    /// The service's file of settings.
+    #[arg(long, env = "GIGASTT_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+
+    /// The service's address [default: 127.0.0.1].
+    #[arg(long, env = "GIGASTT_HOST")]
+    pub host: Option<String>,
+
+    /// The service's port [default: 9876].
+    #[arg(long, env = "GIGASTT_PORT")]
+    pub port: Option<u16>,
+
+    /// Set where the service is: it is asked by TLS then. The file is not read.
+    #[arg(long, env = "GIGASTT_TLS_CERT", value_name = "PATH")]
+    pub tls_cert: Option<PathBuf>,
 }
 
 /// List the models that are there.

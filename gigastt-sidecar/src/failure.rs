@@ -11,7 +11,7 @@ use crate::output;
 pub(crate) enum Exit {
     /// Everything was done.
     Done = 0,
-    /// Some files failed; the others were done.
+    /// Some files failed; the others were done. Of `health`: the service is not well.
     SomeFailed = 1,
     /// The command line is wrong.
     Usage = 2,

@@ -10,6 +10,7 @@ mod cli;
 mod draft;
 mod engine;
 mod failure;
+mod health;
 mod interrupt;
 mod listen;
 mod models;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         cli::Command::Serve(_) => failure::Exit::Usage,
         cli::Command::Transcribe(args) => transcribe::run(args),
         cli::Command::Listen(args) => listen::run(args),
+        cli::Command::Health(args) => health::run(args),
         cli::Command::Models(args) => models::run(args),
         cli::Command::Bench(args) => bench::run(args),
     };
