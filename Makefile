@@ -35,7 +35,7 @@ build: ## Build the command line, optimised, in target/release
 test: lint test-rust test-c test-python test-py ## Check style and run the tests
 
 .PHONY: test-all
-test-all: test test-c-long test-demo test-long test-mutations test-py-all ## Run all tests: the demo, recordings of hours, valgrind, mutations, the Python adapters too
+test-all: test test-c-long test-operations test-demo test-long test-mutations test-py-all ## Run all tests: the demo, a browser, recordings of hours, valgrind, mutations, the Python adapters too
 
 .PHONY: lint
 lint: setup
@@ -52,7 +52,14 @@ test-rust: setup
 .PHONY: test-python
 test-python: setup $(VENV)/ready
 	$(CARGO) build --locked -p gigastt-sidecar
-	GIGASTT=$(TARGET)/debug/gigastt $(VENV)/bin/python -m pytest -p no:cacheprovider tests/python
+	GIGASTT=$(TARGET)/debug/gigastt $(VENV)/bin/python -m pytest -p no:cacheprovider tests/python --ignore tests/python/operations
+
+# The page in a browser, and what an operator runs.
+.PHONY: test-operations
+test-operations: setup $(VENV)/ready
+	scripts/debian-packages chromium
+	$(CARGO) build --locked -p gigastt-sidecar
+	GIGASTT=$(TARGET)/debug/gigastt $(VENV)/bin/python -m pytest -p no:cacheprovider tests/python/operations
 
 # The Python package, built without optimisation, installed and tested as its users have it.
 .PHONY: test-py

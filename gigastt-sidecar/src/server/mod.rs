@@ -1,7 +1,7 @@
 //! The service, from the socket to the engine.
 //!
 //! ```text
-//!  listener ─► routes ─┬─ health, models                       drain     the signal, the window, who is
+//!  listener ─► routes ─┬─ page, health, models                 drain     the signal, the window, who is
 //!   (TLS,      (guard,  ├─ ws ◄──► conn   (one conversation,              waited for
 //!   limits)    rate,    │                  sans IO)            admission  who may begin, in turn
 //!              metrics) └─ upload ─► listen ─► transcribe,     settings   what the operator set
@@ -19,6 +19,7 @@ mod listener;
 mod metrics;
 mod models;
 mod openai;
+mod page;
 mod rate;
 mod reply;
 mod routes;

@@ -27,6 +27,7 @@ pub(crate) async fn models(State(app): State<App>) -> Json<Value> {
         "sample_rate": gigastt_core::audio::RATE,
         "pool_size": engine.threads(),
         "pool_available": available(&engine, settings.max_sessions),
+        "load": engine.stats().map_or(0.0, |stats| stats.load),
         "supported_formats": FORMATS,
         "supported_rates": wire::RATES,
         "diarization": false,

@@ -15,7 +15,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::conn::{Limits, Outcome};
 use super::reply::Refusal;
-use super::{App, guard, metrics, models, openai, rate, sse, transcribe, wire, ws};
+use super::{App, guard, metrics, models, openai, page, rate, sse, transcribe, wire, ws};
 
 /// What tungstenite reads at a time, per connection.
 const READ_BUFFER: usize = 8 * 1024;
@@ -48,6 +48,8 @@ pub(crate) fn router(app: App) -> Router {
         .layer(from_fn_with_state(app.clone(), going_away))
         .layer(cors(app.clone()))
         .layer(from_fn_with_state(app.clone(), guard::origin))
+        // Outside the origin policy: browsers name the origin when they load a page's own scripts.
+        .merge(page::routes().layer(from_fn_with_state(app.clone(), going_away)))
         .layer(CatchPanicLayer::custom(|_| Refusal::internal().into_response()))
         .layer(from_fn_with_state(app.clone(), metrics::count))
         .layer(from_fn(name))
