@@ -38,7 +38,10 @@ def samples():
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_valgrind(build, name):
     source, arguments, expected = PROGRAMS[name]
-    printed = run(*VALGRIND, build(source, flags=POSIX), *arguments, stdin=samples() if name == "poll" else b"")
+    # A forked child lacks the other threads, and valgrind their stacks, from which ONNX Runtime's memory hangs:
+    # there it would take all of that for lost. Errors are looked for in both processes.
+    leaks = ["--leak-check=no"] if name == "fork" else []
+    printed = run(*VALGRIND, *leaks, build(source, flags=POSIX), *arguments, stdin=samples() if name == "poll" else b"")
     assert printed.split("\n")[:-1] == expected
 
 
