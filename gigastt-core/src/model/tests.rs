@@ -114,7 +114,7 @@ fn samples() -> Vec<String> {
 #[test]
 #[cfg(feature = "embedded-model")]
 fn joining_many_frames_gives_the_tokens_of_one_at_a_time() {
-    let open = || ort::open(Model::embedded().resolve().unwrap(), &LoadOptions::default()).unwrap();
+    let open = || super::ort::open(Model::embedded().resolve().unwrap(), &LoadOptions::default()).unwrap();
     let (fast, mut plain) = (open(), open());
     assert!(plain.join_plainly(), "the embedded joint network is not cut");
     let (mut fast, mut plain) = (fast.lane().unwrap(), plain.lane().unwrap());
