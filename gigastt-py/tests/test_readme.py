@@ -1,16 +1,18 @@
-"""The README's programs do what it says."""
+"""The programs of the READMEs do what these say."""
 
 import re
 import subprocess
 import sys
 
+import pytest
 from samples import ROOT, spoken
 
 README = (ROOT / "gigastt-py" / "README.md").read_text()
 
 
-def test_the_first_program_prints_the_words():
-    program = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
+@pytest.mark.parametrize("readme", ["README.md", "gigastt-py/README.md"])
+def test_the_first_program_prints_the_words(readme):
+    program = re.findall(r"```python\n(.*?)```", (ROOT / readme).read_text(), re.DOTALL)[0]
     run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert (run.returncode, run.stderr) == (0, "")
     first, *words = run.stdout.splitlines()
