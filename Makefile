@@ -88,10 +88,11 @@ test-c-long: setup $(VENV)/ready
 # The same with Ray, LiveKit Agents and Pipecat, with pyright, with tests side by side, and the wheels.
 .PHONY: test-py-all
 test-py-all: test-py $(PY_ALL_VENV)/ready wheel
-	$(PY_VENV)/bin/python -m pytest -p no:cacheprovider --parallel-threads 4 gigastt-py/tests/test_samples.py \
-		gigastt-py/tests/test_errors.py gigastt-py/tests/test_stream.py
+	$(PY_VENV)/bin/python -m pytest -p no:cacheprovider --parallel-threads 4 $(addprefix gigastt-py/tests/test_, \
+		asyncio.py errors.py results.py samples.py stream.py transcribe.py)
 	$(PYTHON) -m pip --python $(PY_ALL_VENV)/bin/python install --quiet --force-reinstall --no-deps target/wheels/dev/*.whl
-	cd gigastt-py && ../$(PY_ALL_VENV)/bin/python -m pytest -p no:cacheprovider -o filterwarnings=default tests/extras
+	cd gigastt-py && ../$(PY_ALL_VENV)/bin/python -m pytest -p no:cacheprovider -o filterwarnings=default tests/extras \
+		--cov --cov-config=tests/extras/coverage.toml --cov-report=term-missing:skip-covered --cov-fail-under=95
 	cd gigastt-py && ../$(PY_ALL_VENV)/bin/python -m pyright --pythonpath ../$(PY_ALL_VENV)/bin/python
 
 .PHONY: test-demo
