@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::ort::open as open_graphs;
 use super::*;
 
 /// Log-mel of 16 kHz samples by the definition, without a fast transform: `[T][64]`.
@@ -114,7 +115,7 @@ fn samples() -> Vec<String> {
 #[test]
 #[cfg(feature = "embedded-model")]
 fn joining_many_frames_gives_the_tokens_of_one_at_a_time() {
-    let open = || super::ort::open(Model::embedded().resolve().unwrap(), &LoadOptions::default()).unwrap();
+    let open = || open_graphs(Model::embedded().resolve().unwrap(), &LoadOptions::default()).unwrap();
     let (fast, mut plain) = (open(), open());
     assert!(plain.join_plainly(), "the embedded joint network is not cut");
     let (mut fast, mut plain) = (fast.lane().unwrap(), plain.lane().unwrap());
