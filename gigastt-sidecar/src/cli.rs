@@ -297,7 +297,7 @@ pub(crate) struct Engine {
 
     /// Which of the model's files, where there are several: the part of their names before `.onnx`, such
     /// as int8.
-    #[arg(long, value_name = "SUFFIX")]
+    #[arg(long, value_name = "SUFFIX", env = "GIGASTT_QUANTIZATION")]
     pub quantization: Option<String>,
 
     /// Threads that run the model. Without it: the processor's cores.
@@ -311,7 +311,7 @@ pub(crate) struct Engine {
 
     /// The library of ONNX Runtime. Without it: ORT_DYLIB_PATH, beside this program, Python's, the
     /// system's.
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "PATH", env = "GIGASTT_RUNTIME", value_hint = ValueHint::FilePath)]
     pub runtime: Option<PathBuf>,
 }
 

@@ -56,12 +56,21 @@ impl Admission {
 }
 
 fn open(engine: &Engine, options: &Options, sessions_max: usize) -> Result<Recognizer> {
+    room(engine, sessions_max)?;
+    engine.recognizer(options.clone())
+}
+
+/// Whether there is room for one more stream.
+///
+/// # Errors
+/// `Busy` when there is none; `Forked`.
+pub(crate) fn room(engine: &Engine, sessions_max: usize) -> Result<()> {
     engine.admit()?;
     let open = engine.stats()?.sessions;
     if open >= sessions_max {
         return Err(Error::new(ErrorKind::Busy, format!("{open} streams are open, as many as allowed")));
     }
-    engine.recognizer(options.clone())
+    Ok(())
 }
 
 /// How a refusal is told.

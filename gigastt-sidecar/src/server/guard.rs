@@ -75,6 +75,11 @@ impl Keys {
         Ok(Self(keys))
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether `shown` is one of them, in a time that tells nothing of how much of it is right.
     fn know(&self, shown: &str) -> bool {
         let found =

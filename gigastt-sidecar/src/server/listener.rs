@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use axum::Router;
 use axum::body::Body;
 use http_body_util::BodyExt as _;
@@ -16,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::ServiceExt as _;
@@ -30,6 +32,9 @@ const CONNECTIONS_SPARE: usize = 1_024;
 /// How long a client may take for the TLS handshake, and for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a client may leave what it is sent unread, before the connection is given up.
+const UNREAD_MAX: Duration = Duration::from_secs(60);
+
 /// The largest head of a request, in bytes.
 const HEAD_MAX: usize = 16 * 1024;
 
@@ -43,7 +48,7 @@ pub(crate) struct Peer(pub SocketAddr);
 /// Accepts connections and serves each in a task of its own, until dropped.
 pub(crate) async fn accept(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Arc<ArcSwapOption<TlsAcceptor>>,
     router: Router,
     app: App,
 ) -> Infallible {
@@ -54,7 +59,7 @@ pub(crate) async fn accept(
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let connection = Connection { peer, router: router.clone(), drain: app.drain.clone() };
-                tokio::spawn(connection.begin(stream, tls.clone(), place));
+                tokio::spawn(connection.begin(stream, tls.load_full(), place));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
@@ -72,9 +77,17 @@ struct Connection {
 
 impl Connection {
     /// Serves a connection, which keeps its `place` until it is closed.
-    async fn begin<K: Send + Unpin + 'static>(self, stream: TcpStream, tls: Option<TlsAcceptor>, place: K) {
+    async fn begin<K: Send + Unpin + 'static>(
+        self,
+        stream: TcpStream,
+        tls: Option<Arc<TlsAcceptor>>,
+        place: K,
+    ) {
         // Partials are small and wanted at once.
         let _ = stream.set_nodelay(true);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(UNREAD_MAX));
+        let stream = Box::pin(stream);
         let Some(tls) = tls else { return self.serve(Linger::new(stream, place)).await };
         match tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
             Ok(Ok(stream)) => self.serve(Linger::new(stream, place)).await,

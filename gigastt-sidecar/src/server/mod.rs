@@ -29,6 +29,7 @@ mod tls;
 mod transcribe;
 mod upload;
 mod wire;
+mod wishes;
 mod work;
 mod ws;
 
@@ -38,10 +39,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use gigastt_core::{Engine, Error, ErrorKind};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
 
 use self::admission::Admission;
 use self::drain::Drain;
@@ -64,6 +66,10 @@ pub(crate) struct Shared {
     pub metrics: Metrics,
     /// `None`: anybody may come in.
     pub keys: ArcSwap<Option<Keys>>,
+    /// `None`: without TLS.
+    tls: Arc<ArcSwapOption<TlsAcceptor>>,
+    /// A place for each upload that may be decoded at a time.
+    pub uploads: Arc<Semaphore>,
 }
 
 impl std::ops::Deref for App {
@@ -162,7 +168,7 @@ pub async fn serve(
     for warning in now.warnings() {
         tracing::warn!("{warning}");
     }
-    let tls = now.tls.as_ref().map(|(chain, key)| tls::acceptor(chain, key)).transpose()?;
+    let tls = now.tls.as_ref().map(|(chain, key)| tls::acceptor(chain, key)).transpose()?.map(Arc::new);
     let metrics = match now.metrics {
         Some(address) => Some(TcpListener::bind(address).await.map_err(|error| about(address, &error))?),
         None => None,
@@ -171,20 +177,22 @@ pub async fn serve(
     let app = App(Arc::new(Shared {
         engine,
         keys: ArcSwap::from_pointee(keys(&now)?),
+        tls: Arc::new(ArcSwapOption::new(tls)),
+        uploads: Arc::new(Semaphore::new(upload::UPLOADS_MAX)),
         settings: ArcSwap::from_pointee(now),
         drain: Drain::default(),
         admission: Admission::new(measures.clone()),
         rates: Rates::default(),
         metrics: measures,
     }));
-    let accept = listener::accept(listener, tls, routes::router(app.clone()), app.clone());
+    let accept = listener::accept(listener, Arc::clone(&app.tls), routes::router(app.clone()), app.clone());
     let measure = async {
         match metrics {
             Some(listener) => {
                 if let Ok(address) = listener.local_addr() {
                     tracing::info!(%address, "serving metrics");
                 }
-                listener::accept(listener, None, metrics::router(app.clone()), app.clone()).await
+                listener::accept(listener, Arc::default(), metrics::router(app.clone()), app.clone()).await
             }
             None => std::future::pending().await,
         }
@@ -221,8 +229,22 @@ async fn follow(app: &App, mut settings: Changing) -> Infallible {
     while settings.changed().await.is_ok() {
         let now = settings.borrow_and_update().clone();
         match keys(&now) {
-            Ok(keys) => app.keys.store(Arc::new(keys)),
+            Ok(keys) if keys == **app.keys.load() => {}
+            Ok(keys) => {
+                tracing::info!(keys = keys.as_ref().map_or(0, Keys::len), "other keys hold");
+                app.keys.store(Arc::new(keys));
+            }
             Err(error) => tracing::error!(%error, "the keys stay as they were"),
+        }
+        match (app.tls.load().is_some(), &now.tls) {
+            (false, None) => {}
+            (true, Some((chain, key))) => match tls::acceptor(chain, key) {
+                Ok(acceptor) => app.tls.store(Some(Arc::new(acceptor))),
+                Err(error) => tracing::error!(%error, "the certificate stays as it was"),
+            },
+            (true, None) | (false, Some(_)) => {
+                tracing::warn!("TLS is turned on or off from the next start");
+            }
         }
         app.settings.store(Arc::new(now));
     }

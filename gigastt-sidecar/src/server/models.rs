@@ -17,9 +17,12 @@ pub(crate) async fn models(State(app): State<App>) -> Json<Value> {
     let settings = app.settings.load();
     let Some(engine) = app.loaded() else { return Json(json!({"object": "list", "data": []})) };
     let info = engine.info();
-    let model = json!({
+    // The list that clients of OpenAI's interface read, and beside it what ours do.
+    let model = json!({"id": info.name, "object": "model", "created": 0, "owned_by": "gigastt"});
+    Json(json!({
+        "object": "list",
+        "data": [model],
         "id": info.name,
-        "object": "model",
         "name": info.name,
         "version": env!("CARGO_PKG_VERSION"),
         "encoder": info.quantization.as_deref().unwrap_or("float32"),
@@ -31,8 +34,7 @@ pub(crate) async fn models(State(app): State<App>) -> Json<Value> {
         "supported_formats": FORMATS,
         "supported_rates": wire::RATES,
         "diarization": false,
-    });
-    Json(model)
+    }))
 }
 
 /// How many more streams like the present ones the workers have time for.

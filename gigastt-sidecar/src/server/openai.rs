@@ -13,7 +13,7 @@ use super::App;
 use super::reply::Refusal;
 use super::sse::{self, Joined, Teller, line};
 use super::transcribe::{bounds, limited, transcript};
-use super::upload::{self, Bounds, Pieces};
+use super::upload::{self, Bounds, Pieces, Place};
 use crate::messages::{Trouble, Word, thousandths};
 
 /// The longest field that is not the file, in bytes.
@@ -49,7 +49,7 @@ pub(crate) async fn transcriptions(
     let bounds = bounds(&app, &headers)?;
     let (begun, beginning) = oneshot::channel();
     // A task of its own, because a streamed answer begins while the form is still being read.
-    let reading = tokio::spawn(read(form, bounds, begun));
+    let reading = tokio::spawn(read(form, bounds, upload::place(&app).await?, begun));
     let abort = Abort(reading.abort_handle());
     let read = async { reading.await.unwrap_or_else(|_| Err(Refusal::internal())) };
     let work = async {
@@ -85,9 +85,10 @@ impl Drop for Abort {
 async fn read(
     mut form: Multipart,
     bounds: Bounds,
+    place: Place,
     begun: oneshot::Sender<(Form, Pieces)>,
 ) -> Result<Form, Refusal> {
-    let (mut fields, mut begun) = (Form::default(), Some(begun));
+    let (mut fields, mut begun) = (Form::default(), Some((begun, place)));
     for _ in 0..FIELDS_MAX {
         let Some(field) = form.next_field().await.map_err(|error| broken(&error))? else {
             return match begun {
@@ -97,10 +98,10 @@ async fn read(
         };
         match field.name().unwrap_or_default() {
             "file" => {
-                let Some(begun) = begun.take() else {
+                let Some((begun, place)) = begun.take() else {
                     return Err(Refusal::bad_request("bad_request", "The form has more than one file"));
                 };
-                let (mut inlet, pieces) = upload::begin(bounds);
+                let (mut inlet, pieces) = upload::begin(bounds, place);
                 if begun.send((fields, pieces)).is_err() {
                     return Ok(fields);
                 }

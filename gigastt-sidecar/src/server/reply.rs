@@ -109,6 +109,9 @@ impl IntoResponse for Refusal {
             self.retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
         let body = Body { error: &self.message, code: self.code, retry_after_ms };
         let mut response = (self.status, Json(body)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(after) = self.retry_after {
             let secs = after.as_millis().div_ceil(1_000).to_string();
             if let Ok(value) = HeaderValue::from_str(&secs) {

@@ -1,21 +1,23 @@
 //! Which path leads where.
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Query, Request, State, WebSocketUpgrade};
+use axum::extract::{Request, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{get, post};
 use axum::{Json, Router};
-use gigastt_core::{EndpointRule, Options};
-use serde::Deserialize;
+use gigastt_core::Options;
 use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+use tracing::Instrument as _;
 
 use super::conn::{Limits, Outcome};
+use super::metrics::Metrics;
 use super::reply::Refusal;
-use super::{App, guard, metrics, models, openai, page, rate, sse, transcribe, wire, ws};
+use super::wishes::Wishes;
+use super::{App, admission, guard, metrics, models, openai, page, rate, sse, transcribe, wire, ws};
 
 /// What tungstenite reads at a time, per connection.
 const READ_BUFFER: usize = 8 * 1024;
@@ -36,15 +38,16 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/transcribe", post(transcribe::transcribe))
         .route("/v1/transcribe/stream", post(sse::stream))
         .route("/v1/audio/transcriptions", post(openai::transcriptions))
-        .route("/v1/ws", any(converse))
-        .route("/ws", any(converse_deprecated))
+        .route("/v1/ws", get(converse))
+        .route("/ws", get(converse_deprecated))
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here") })
         .method_not_allowed_fallback(|| async {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path has other methods")
         })
         .layer(axum::extract::DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(app.clone(), rate::limit))
         .layer(from_fn_with_state(app.clone(), guard::key))
+        // Before the keys, so that guessing them is limited too.
+        .layer(from_fn_with_state(app.clone(), rate::limit))
         .layer(from_fn_with_state(app.clone(), going_away))
         .layer(cors(app.clone()))
         .layer(from_fn_with_state(app.clone(), guard::origin))
@@ -85,7 +88,9 @@ async fn name(mut request: Request, next: Next) -> Response {
     let id = named.cloned().unwrap_or_else(fresh);
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = next.run(request).await;
+    // What is logged on the way carries the name.
+    let span = tracing::info_span!("request", request_id = ?id);
+    let mut response = next.run(request).instrument(span).await;
     let status = response.status().as_u16();
     tracing::debug!(request_id = ?id, %method, path, status, "answered");
     response.headers_mut().insert(REQUEST_ID, id);
@@ -119,27 +124,21 @@ async fn ready(State(app): State<App>) -> Response {
     let reason = match app.loaded() {
         _ if app.drain.begun() => "shutting_down",
         None => "initializing",
-        Some(engine) if engine.admit().is_err() => "saturated",
+        Some(engine) if admission::room(&engine, app.settings.load().max_sessions).is_err() => "saturated",
         Some(_) => return Json(json!({"status": "ready"})).into_response(),
     };
     let body = json!({"status": "not_ready", "reason": reason, "error": "Not ready", "code": reason});
     (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
 }
 
-/// What may stand behind the `?` of a conversation.
-#[derive(Deserialize)]
-struct Wishes {
-    endpoint: Option<String>,
-}
-
 async fn converse(
     State(app): State<App>,
-    Query(wishes): Query<Wishes>,
+    wishes: Wishes,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
     let upgrade = upgrade.map_err(|error| Refusal::new(error.status(), "bad_request", error.body_text()))?;
-    let terms = terms(&app, wishes.endpoint.as_deref())?;
+    let terms = terms(&app, &wishes)?;
     let frame_max = app.settings.load().ws_frame_max_bytes;
     let mut upgrade = upgrade
         .read_buffer_size(READ_BUFFER)
@@ -155,24 +154,43 @@ async fn converse(
     }
     // From here on, so that a drain which begins during the upgrade waits for it.
     let token = app.drain.token();
-    Ok(upgrade.on_upgrade(async move |socket| {
-        let metrics = app.metrics.clone();
-        metrics.ws_active.inc();
-        let outcome = ws::converse(app, socket, terms).await;
-        metrics.ws_active.dec();
-        metrics.ended(outcome);
-        match outcome {
+    let span = tracing::Span::current();
+    let conversation = async move |socket| {
+        let mut counted = Counted::new(app.metrics.clone());
+        counted.outcome = ws::converse(app, socket, terms).await;
+        match counted.outcome {
             Outcome::SessionCap => tracing::info!("Session cap reached"),
             outcome => tracing::debug!(?outcome, "a conversation ended"),
         }
-        drop(token);
-    }))
+        drop((counted, token));
+    };
+    Ok(upgrade.on_upgrade(move |socket| conversation(socket).instrument(span)))
+}
+
+/// A conversation in the metrics; also when it panics.
+struct Counted {
+    metrics: Metrics,
+    outcome: Outcome,
+}
+
+impl Counted {
+    fn new(metrics: Metrics) -> Self {
+        metrics.ws_active.inc();
+        Self { metrics, outcome: Outcome::Error }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.metrics.ws_active.dec();
+        self.metrics.ended(self.outcome);
+    }
 }
 
 /// The path that older clients use.
 async fn converse_deprecated(
     app: State<App>,
-    wishes: Query<Wishes>,
+    wishes: Wishes,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -183,7 +201,7 @@ async fn converse_deprecated(
     response
 }
 
-fn terms(app: &App, endpoint: Option<&str>) -> Result<ws::Terms, Refusal> {
+fn terms(app: &App, wishes: &Wishes) -> Result<ws::Terms, Refusal> {
     let settings = app.settings.load();
     let limits = Limits {
         idle: settings.idle_timeout,
@@ -200,7 +218,6 @@ fn terms(app: &App, endpoint: Option<&str>) -> Result<ws::Terms, Refusal> {
         max_session_secs: settings.max_session.map_or(0, |cap| cap.as_secs()),
         idle_timeout_secs: settings.idle_timeout.as_secs(),
     };
-    let rule = EndpointRule::profile(endpoint.unwrap_or("dictation"))?;
-    let options = Options::new(wire::RATE_DEFAULT).endpoint(rule);
+    let options = Options::new(wire::RATE_DEFAULT).endpoint(wishes.rule("dictation")?);
     Ok(ws::Terms { limits, ready, options, checkout: settings.checkout })
 }

@@ -19,7 +19,7 @@ const SECS_MAX: u64 = u32::MAX as u64;
 const AUDIO_SECS_MAX: u64 = 10_000_000;
 
 /// What cannot change while the service runs.
-const FIXED: [&str; 13] = [
+const FIXED: [&str; 11] = [
     "host",
     "port",
     "port_file",
@@ -28,8 +28,6 @@ const FIXED: [&str; 13] = [
     "metrics_listen",
     "max_sessions",
     "pool_size",
-    "tls_cert",
-    "tls_key",
     "log_format",
     "model",
     "model_dir",

@@ -5,20 +5,22 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
 use gigastt_core::{EndpointReason, EndpointRule, Event, Final};
 use serde::Serialize;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use super::App;
 use super::hearing::{Hearing, Partials};
 use super::reply::Refusal;
-use super::transcribe::{Wishes, bounds};
+use super::transcribe::{bounds, within_limits};
 use super::upload::{self, Pieces};
 use super::wire::silence;
+use super::wishes::Wishes;
 use crate::messages::{self, Message, Messages, Trouble};
 
 /// Events that wait for a client that reads slowly. Partials are left out while any waits; at this bound no
@@ -30,14 +32,15 @@ const COMMENT_EVERY: Duration = Duration::from_secs(15);
 
 pub(crate) async fn stream(
     State(app): State<App>,
-    Query(wishes): Query<Wishes>,
+    wishes: Wishes,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let rule = wishes.rule()?;
-    let (mut inlet, pieces) = upload::begin(bounds(&app, &headers)?);
+    let rule = wishes.rule("file")?;
+    let bounds = bounds(&app, &headers)?;
+    let (mut inlet, pieces) = upload::begin(bounds, upload::place(&app).await?);
     tokio::spawn(async move { inlet.fill(body.into_data_stream()).await });
-    respond(app, pieces, rule, Objects::default()).await
+    within_limits(&app, respond(app.clone(), pieces, rule, Objects::default())).await
 }
 
 /// Answers with what `teller` makes of the events.
@@ -54,7 +57,7 @@ pub(crate) async fn respond(
     let hearing = Hearing::begin(&app, pieces, rule, Partials::Wanted).await?;
     let (send, lines) = mpsc::channel(WAITING);
     let drain = app.drain.clone();
-    tokio::spawn(drain.track(tell(app, hearing, teller, send)));
+    tokio::spawn(drain.track(tell(app, hearing, teller, send)).in_current_span());
     let mut response = Response::new(Body::from_stream(body(lines)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -5,29 +5,17 @@ use std::pin::pin;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use gigastt_core::{EndpointRule, Event, Transcript};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::App;
 use super::hearing::{Hearing, Partials};
 use super::reply::Refusal;
 use super::upload::{self, Bounds, Pieces};
+use super::wishes::Wishes;
 use crate::messages::{Word, thousandths};
-
-/// What may stand behind the `?` of an upload.
-#[derive(Deserialize)]
-pub(crate) struct Wishes {
-    endpoint: Option<String>,
-}
-
-impl Wishes {
-    /// When utterances end; default: as in files.
-    pub(crate) fn rule(&self) -> Result<EndpointRule, Refusal> {
-        Ok(EndpointRule::profile(self.endpoint.as_deref().unwrap_or("file"))?)
-    }
-}
 
 /// The answer.
 #[derive(Serialize)]
@@ -40,13 +28,13 @@ pub(crate) struct Answer {
 
 pub(crate) async fn transcribe(
     State(app): State<App>,
-    Query(wishes): Query<Wishes>,
+    wishes: Wishes,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Answer>, Refusal> {
-    let rule = wishes.rule()?;
+    let rule = wishes.rule("file")?;
     let bounds = bounds(&app, &headers)?;
-    let (mut inlet, pieces) = upload::begin(bounds);
+    let (mut inlet, pieces) = upload::begin(bounds, upload::place(&app).await?);
     let fill = async move { inlet.fill(body.into_data_stream()).await };
     let transcript = limited(&app, alongside(fill, transcript(&app, pieces, rule))).await?;
     Ok(Json(Answer {
@@ -102,21 +90,29 @@ async fn alongside<T>(
     }
 }
 
-/// `work` within the limits on a request: its time, and what the drain leaves.
+/// The recognition of a whole recording, within the limits.
 pub(crate) async fn limited<T>(
     app: &App,
     work: impl Future<Output = Result<T, Refusal>>,
 ) -> Result<T, Refusal> {
-    let limit = app.settings.load().request_timeout;
     let started = tokio::time::Instant::now();
-    let result = tokio::select! {
+    let result = within_limits(app, work).await;
+    app.metrics.inference_duration.observe(started.elapsed().as_secs_f64());
+    result
+}
+
+/// `work` within the limits on a request: its time, and what the drain leaves.
+pub(crate) async fn within_limits<T>(
+    app: &App,
+    work: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    let limit = app.settings.load().request_timeout;
+    tokio::select! {
         result = work => result,
         () = tokio::time::sleep(limit) => Err(Refusal::timeout("The request took too long", limit)),
         () = app.drain.due() => {
             app.drain.gave_up();
             Err(Refusal::shutting_down())
         }
-    };
-    app.metrics.inference_duration.observe(started.elapsed().as_secs_f64());
-    result
+    }
 }

@@ -15,8 +15,10 @@ use bytes::{Buf as _, Bytes};
 use futures_util::{Stream, StreamExt as _};
 use gigastt_core::audio::file::FileSource;
 use gigastt_core::audio::{Format, Source as _};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::Instant;
 
+use super::App;
 use super::reply::Refusal;
 
 /// Chunks of a body, and pieces of audio, that wait.
@@ -24,6 +26,13 @@ const WAITING: usize = 4;
 
 /// How long the next bytes of a body are awaited.
 const STALL_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes of a body that have to arrive in a second on average, after the first [`STALL_MAX`]: less than what a
+/// recording takes that is uploaded while it is made.
+const RATE_MIN: f64 = 32.0;
+
+/// Uploads that are decoded at a time, each on a thread of its own: half of what the runtime has.
+pub(crate) const UPLOADS_MAX: usize = 256;
 
 /// How far into an mp4 its index is looked for before the audio.
 const HEAD_MAX: usize = 64 * 1024;
@@ -53,8 +62,23 @@ pub(crate) struct Inlet {
     limit: u64,
 }
 
+/// A place among the [`UPLOADS_MAX`].
+pub(crate) type Place = OwnedSemaphorePermit;
+
+/// Waits for a place as for admission.
+///
+/// # Errors
+/// `timeout` when there was none in time.
+pub(crate) async fn place(app: &App) -> Result<Place, Refusal> {
+    let checkout = app.settings.load().checkout;
+    match tokio::time::timeout(checkout, Arc::clone(&app.uploads).acquire_owned()).await {
+        Ok(place) => place.map_err(|_| Refusal::internal()),
+        Err(_) => Err(Refusal::timeout("Too many uploads are under way; try again later", checkout)),
+    }
+}
+
 /// An upload that begins: where its bytes go, and where its audio comes out.
-pub(crate) fn begin(bounds: Bounds) -> (Inlet, Pieces) {
+pub(crate) fn begin(bounds: Bounds, place: Place) -> (Inlet, Pieces) {
     let (bytes, arriving) = mpsc::channel(WAITING);
     let (pieces, audio) = mpsc::channel(WAITING);
     let fault = Arc::new(OnceLock::new());
@@ -66,6 +90,7 @@ pub(crate) fn begin(bounds: Bounds) -> (Inlet, Pieces) {
             let refusal = known.get().cloned().unwrap_or(refusal);
             let _ = pieces.blocking_send(Err(refusal));
         }
+        drop(place);
     });
     (Inlet { bytes, fault, left: bounds.bytes, limit: bounds.bytes }, audio)
 }
@@ -80,8 +105,15 @@ impl Inlet {
         body: impl Stream<Item = Result<Bytes, E>>,
     ) -> Result<(), Refusal> {
         let mut body = std::pin::pin!(body);
+        // Only the time that the client takes counts, not ours.
+        let mut awaited = Duration::ZERO;
         loop {
-            let chunk = match tokio::time::timeout(STALL_MAX, body.next()).await {
+            let received = Duration::from_secs_f64((self.limit - self.left) as f64 / RATE_MIN);
+            let patience = (STALL_MAX + received).saturating_sub(awaited).min(STALL_MAX);
+            let begun = Instant::now();
+            let arrived = tokio::time::timeout(patience, body.next()).await;
+            awaited += begun.elapsed();
+            let chunk = match arrived {
                 Ok(None) => return Ok(()),
                 Ok(Some(Ok(chunk))) => chunk,
                 Ok(Some(Err(_))) => {
@@ -209,6 +241,8 @@ fn peek(reader: &mut impl Read, head: &mut Vec<u8>, length: usize) -> io::Result
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::Semaphore;
+
     use super::*;
 
     #[test]
@@ -233,11 +267,15 @@ mod tests {
         check(&[b"\xff\xff\xff\xffftyp".as_slice(), &[0; 100]].concat(), false);
     }
 
+    fn a_place() -> Place {
+        Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place")
+    }
+
     #[tokio::test]
     async fn the_limit_on_bytes_is_exact() {
         let wav = include_bytes!("../../../tests/samples/sample_00.wav");
         for (limit, fits) in [(wav.len() as u64, true), (wav.len() as u64 - 1, false)] {
-            let (mut inlet, mut pieces) = begin(Bounds { bytes: limit, audio_secs: 60 });
+            let (mut inlet, mut pieces) = begin(Bounds { bytes: limit, audio_secs: 60 }, a_place());
             let chunks = wav.chunks(1000).map(|chunk| Ok::<_, ()>(Bytes::copy_from_slice(chunk)));
             let fill = async move { inlet.fill(futures_util::stream::iter(chunks)).await };
             let drain = async {
@@ -257,7 +295,7 @@ mod tests {
         // 30,893 samples at 16 kHz: just under 2 s.
         let wav = include_bytes!("../../../tests/samples/sample_00.wav");
         for (audio_secs, code) in [(2, None), (1, Some("audio_too_long"))] {
-            let (mut inlet, mut pieces) = begin(Bounds { bytes: 1 << 20, audio_secs });
+            let (mut inlet, mut pieces) = begin(Bounds { bytes: 1 << 20, audio_secs }, a_place());
             let fill = async move {
                 inlet.fill(futures_util::stream::iter([Ok::<_, ()>(Bytes::from_static(wav))])).await
             };
@@ -271,5 +309,35 @@ mod tests {
             let (_, last) = tokio::join!(fill, drain);
             assert_eq!(last.map(|refusal| refusal.code), code);
         }
+    }
+
+    /// A body in pieces of `size` bytes, one each `every`.
+    fn trickle(size: usize, every: Duration) -> impl Stream<Item = Result<Bytes, ()>> {
+        futures_util::stream::unfold((), move |()| async move {
+            tokio::time::sleep(every).await;
+            Some((Ok(Bytes::from(vec![0; size])), ()))
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_is_given_up() {
+        let check = async |size: usize, every_ms: u64, bytes: u64, expected: (&str, u64)| {
+            // Without the decoder: the clock does not go on by itself while its thread waits.
+            let (waiting, _) = mpsc::channel(WAITING);
+            let mut inlet = Inlet { bytes: waiting, fault: Arc::default(), left: bytes, limit: bytes };
+            let begun = Instant::now();
+            let refusal =
+                inlet.fill(trickle(size, Duration::from_millis(every_ms))).await.expect_err("no end");
+            assert_eq!((refusal.code, begun.elapsed().as_secs()), expected, "{size} each {every_ms} ms");
+        };
+        // One byte in 29 s is as good as none.
+        check(1, 29_000, 1 << 20, ("timeout", 30)).await;
+        check(1, 31_000, 1 << 20, ("timeout", 30)).await;
+        // A fast beginning is no licence to stall.
+        check(1 << 19, 40_000, 1 << 20, ("timeout", 30)).await;
+        // What speech needs may go on up to the limit on bytes.
+        check(750, 1_000, 75_000, ("payload_too_large", 101)).await;
+        check(33, 1_000, 3_300, ("payload_too_large", 101)).await;
+        check(20, 1_000, 1 << 20, ("timeout", 78)).await;
     }
 }
