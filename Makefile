@@ -6,6 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 VENV := target/venv
 PY_VENV := target/venv-py
 PY_ALL_VENV := target/venv-py-all
+OPERATIONS_VENV := target/venv-operations
 SAMPLES := tests/samples
 
 .DEFAULT_GOAL := help
@@ -56,10 +57,11 @@ test-python: setup $(VENV)/ready
 
 # The page in a browser, and what an operator runs.
 .PHONY: test-operations
-test-operations: setup $(VENV)/ready
-	scripts/debian-packages chromium
+test-operations: setup $(VENV)/ready $(OPERATIONS_VENV)/ready
+	scripts/debian-packages chromium nginx openssl
+	command -v promtool >/dev/null || scripts/debian-packages prometheus
 	$(CARGO) build --locked -p gigastt-sidecar
-	GIGASTT=$(TARGET)/debug/gigastt $(VENV)/bin/python -m pytest -p no:cacheprovider tests/python/operations
+	GIGASTT=$(TARGET)/debug/gigastt OPERATIONS_VENV=$(OPERATIONS_VENV) $(VENV)/bin/python -m pytest -p no:cacheprovider tests/python/operations
 
 # The Python package, built without optimisation, installed and tested as its users have it.
 .PHONY: test-py
@@ -166,7 +168,8 @@ clean: ## Delete everything that was built or brought
 $(VENV)/ready: tests/python/requirements.txt
 $(PY_VENV)/ready: gigastt-py/tests/requirements.txt
 $(PY_ALL_VENV)/ready: gigastt-py/tests/extras/requirements.txt
-$(VENV)/ready $(PY_VENV)/ready $(PY_ALL_VENV)/ready:
+$(OPERATIONS_VENV)/ready: tests/python/operations/requirements.txt
+$(VENV)/ready $(PY_VENV)/ready $(PY_ALL_VENV)/ready $(OPERATIONS_VENV)/ready:
 	rm -rf $(@D)
 	$(PYTHON) -m venv --without-pip $(@D)
 	$(PYTHON) -m pip --python $(@D)/bin/python install --quiet --requirement $<
