@@ -36,6 +36,8 @@ pub enum ErrorKind {
     Forked,
     /// The model failed while it ran. Other streams are not affected.
     Inference,
+    /// A model could not be fetched: the hub cannot be reached, or does not give it.
+    Network,
     /// A defect of this library.
     Internal,
 }
@@ -57,7 +59,7 @@ pub enum Fault {
 
 impl ErrorKind {
     /// Every kind, for tables and tests of the skins.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::InvalidArgument,
         Self::InvalidAudio,
         Self::Io,
@@ -71,6 +73,7 @@ impl ErrorKind {
         Self::Timeout,
         Self::Forked,
         Self::Inference,
+        Self::Network,
         Self::Internal,
     ];
 
@@ -90,6 +93,7 @@ impl ErrorKind {
             Self::Timeout => "timeout",
             Self::Forked => "forked",
             Self::Inference => "inference",
+            Self::Network => "network",
             Self::Internal => "internal",
         }
     }
@@ -99,7 +103,7 @@ impl ErrorKind {
         match self {
             Self::InvalidArgument | Self::Closed | Self::Forked => Fault::Caller,
             Self::InvalidAudio | Self::InvalidModel => Fault::Input,
-            Self::Io | Self::ModelNotFound | Self::Runtime | Self::Provider => Fault::Setup,
+            Self::Io | Self::ModelNotFound | Self::Runtime | Self::Provider | Self::Network => Fault::Setup,
             Self::Busy | Self::Cancelled | Self::Timeout => Fault::Moment,
             Self::Inference | Self::Internal => Fault::Library,
         }

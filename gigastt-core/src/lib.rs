@@ -40,6 +40,8 @@
 #![forbid(unsafe_code)]
 
 pub mod audio;
+#[cfg(feature = "download")]
+pub mod download;
 mod engine;
 mod error;
 mod model;

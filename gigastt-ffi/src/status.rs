@@ -48,9 +48,11 @@ pub const GIGASTT_INTERNAL: gigastt_status = -13;
 pub const GIGASTT_INVALID_HANDLE: gigastt_status = -14;
 /// A defect of this library hit this handle in an earlier call: only releasing it is left.
 pub const GIGASTT_POISONED: gigastt_status = -15;
+/// A model could not be fetched: the hub cannot be reached, or does not give it.
+pub const GIGASTT_NETWORK: gigastt_status = -16;
 
 /// Every status with its name.
-pub const ALL: [(gigastt_status, &std::ffi::CStr); 20] = [
+pub const ALL: [(gigastt_status, &std::ffi::CStr); 21] = [
     (GIGASTT_OK, c"ok"),
     (GIGASTT_WOULD_BLOCK, c"would_block"),
     (GIGASTT_UNCHANGED, c"unchanged"),
@@ -71,6 +73,7 @@ pub const ALL: [(gigastt_status, &std::ffi::CStr); 20] = [
     (GIGASTT_INTERNAL, c"internal"),
     (GIGASTT_INVALID_HANDLE, c"invalid_handle"),
     (GIGASTT_POISONED, c"poisoned"),
+    (GIGASTT_NETWORK, c"network"),
 ];
 
 /// The status of an error's kind. Exhaustive, so that a new kind does not compile without a status.
@@ -89,6 +92,7 @@ pub(crate) const fn of(kind: ErrorKind) -> gigastt_status {
         ErrorKind::Timeout => GIGASTT_TIMEOUT,
         ErrorKind::Forked => GIGASTT_FORKED,
         ErrorKind::Inference => GIGASTT_INFERENCE,
+        ErrorKind::Network => GIGASTT_NETWORK,
         ErrorKind::Internal => GIGASTT_INTERNAL,
     }
 }

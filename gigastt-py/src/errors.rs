@@ -20,6 +20,7 @@ fn class_name(kind: ErrorKind) -> &'static str {
         ErrorKind::Timeout => "TimeoutError",
         ErrorKind::Forked => "ForkedError",
         ErrorKind::Inference => "InferenceError",
+        ErrorKind::Network => "NetworkError",
         ErrorKind::Internal => "InternalError",
     }
 }

@@ -57,6 +57,7 @@ fn advice(kind: ErrorKind) -> Option<&'static str> {
             Some("repeat with --log-level debug and report what it says")
         }
         ErrorKind::InvalidArgument
+        | ErrorKind::Network
         | ErrorKind::Runtime
         | ErrorKind::Cancelled
         | ErrorKind::Closed

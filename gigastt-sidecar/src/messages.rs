@@ -180,6 +180,7 @@ pub fn code(kind: ErrorKind) -> &'static str {
         | ErrorKind::Runtime
         | ErrorKind::Provider
         | ErrorKind::Forked
+        | ErrorKind::Network
         | ErrorKind::Internal => "internal",
     }
 }

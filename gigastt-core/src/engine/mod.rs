@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use self::canceller::Canceller;
+#[cfg(feature = "download")]
+pub(crate) use self::mailbox::Mailbox;
 #[cfg(feature = "async")]
 pub use self::recognizer::Events;
 pub use self::recognizer::{Recognizer, RecognizerStats};
@@ -130,7 +132,8 @@ impl EngineBuilder {
     /// Loads ONNX Runtime and the model and starts the workers.
     ///
     /// # Errors
-    /// `InvalidArgument`, `Runtime`, `Provider`, `ModelNotFound`, `InvalidModel` or `Io`.
+    /// `InvalidArgument`, `Runtime`, `Provider`, `ModelNotFound`, `InvalidModel` or `Io`; `Network` when a
+    /// published model is not installed and cannot be fetched.
     pub fn build(self) -> Result<Engine> {
         let threads = self.threads.unwrap_or_else(default_threads);
         within("threads", threads, THREADS_MAX)?;

@@ -82,7 +82,8 @@ impl Variant {
         }
     }
 
-    const fn vocab_file(self) -> &'static str {
+    /// The name of its vocabulary.
+    pub(crate) const fn vocab_file(self) -> &'static str {
         match self {
             Self::E2eRnnt => "v3_e2e_rnnt_vocab.txt",
             Self::E2eCtc => "v3_e2e_ctc_vocab.txt",
@@ -108,7 +109,17 @@ pub struct Model {
 #[derive(Clone)]
 enum Origin {
     Dir(PathBuf),
-    Bytes { source: &'static str, variant: Variant, graphs: [Option<Bytes>; 3], vocab: Bytes },
+    #[cfg(feature = "download")]
+    Pretrained {
+        name: String,
+        folder: Option<PathBuf>,
+    },
+    Bytes {
+        source: &'static str,
+        variant: Variant,
+        graphs: [Option<Bytes>; 3],
+        vocab: Bytes,
+    },
 }
 
 type Bytes = Arc<Cow<'static, [u8]>>;
@@ -131,6 +142,8 @@ impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let source = match &self.origin {
             Origin::Dir(path) => path.display().to_string(),
+            #[cfg(feature = "download")]
+            Origin::Pretrained { name, .. } => name.clone(),
             Origin::Bytes { source, .. } => (*source).into(),
         };
         let Self { origin: _, variant, quantization } = self;
@@ -168,6 +181,20 @@ impl Model {
         Self::of(Origin::Dir(path.into()))
     }
 
+    /// A published model by its name, such as `gigaam-v3-e2e-rnnt`: the one that is installed in the models
+    /// folder, else it is fetched into it when an engine is made, which then takes as long as that does. To
+    /// hear how far it is, and to be able to end it, call [`download::fetch`](crate::download::fetch) first.
+    #[cfg(feature = "download")]
+    pub fn pretrained(name: impl Into<String>) -> Self {
+        Self::of(Origin::Pretrained { name: name.into(), folder: None })
+    }
+
+    /// As [`pretrained`](Self::pretrained), in another models folder than the environment's.
+    #[cfg(feature = "download")]
+    pub fn pretrained_in(name: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
+        Self::of(Origin::Pretrained { name: name.into(), folder: Some(folder.into()) })
+    }
+
     /// A model whose files are in memory.
     pub fn bytes(files: ModelBytes) -> Self {
         Self::in_memory("memory", files)
@@ -202,10 +229,17 @@ impl Model {
     ///
     /// # Errors
     /// `ModelNotFound` when a folder or file is missing (the message names it), `Io` when one cannot be
-    /// read, `InvalidModel` for a broken vocabulary, `InvalidArgument` when bytes lack a part.
+    /// read, `InvalidModel` for a broken vocabulary, `InvalidArgument` when bytes lack a part; for a
+    /// published model those of `download::fetch`.
     pub(crate) fn resolve(&self) -> Result<Spec> {
         match &self.origin {
             Origin::Dir(path) => self.choose(path)?.resolve(path),
+            #[cfg(feature = "download")]
+            Origin::Pretrained { name, folder } => {
+                let (variant, path) = crate::download::bring(name, folder.as_deref())?;
+                let model = self.clone().variant(self.variant.unwrap_or(variant));
+                model.choose(&path)?.resolve(&path)
+            }
             Origin::Bytes { source, variant, graphs, vocab } => {
                 self.resolve_bytes(source, *variant, graphs, vocab)
             }

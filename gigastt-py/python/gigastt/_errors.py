@@ -103,6 +103,12 @@ class InferenceError(Error):
     code = "inference"
 
 
+class NetworkError(Error, ConnectionError):
+    """A model could not be fetched: the hub cannot be reached, or does not give it."""
+
+    code = "network"
+
+
 class InternalError(Error):
     """A defect of this library."""
 

@@ -92,6 +92,7 @@ impl From<&Error> for Refusal {
             | ErrorKind::InvalidModel
             | ErrorKind::Runtime
             | ErrorKind::Provider
+            | ErrorKind::Network
             | ErrorKind::Internal => Self::internal(),
         }
     }
