@@ -35,6 +35,7 @@ impl Cli {
         let level = self.log_level.unwrap_or(LevelFilter::Warn);
         match &self.command {
             Command::Transcribe(args) if args.quiet => level.min(LevelFilter::Error),
+            Command::Download(args) if args.quiet => level.min(LevelFilter::Error),
             _ => level,
         }
     }
@@ -46,6 +47,7 @@ pub(crate) enum Command {
     Listen(Listen),
     Serve(Box<Serve>),
     Health(Health),
+    Download(Download),
     Models(Models),
     /// Measure speed and memory.
     #[command(subcommand)]
@@ -182,16 +184,65 @@ pub(crate) struct Health {
     pub tls_cert: Option<PathBuf>,
 }
 
-/// List the models that are there.
+/// Fetch a published model and print its folder.
+///
+/// Goes on where an earlier download stopped, checks every file's SHA-256, and installs it only when that is
+/// right. Proxies are those of HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
 #[derive(Args)]
-pub(crate) struct Models {
-    /// For programs: a JSON array.
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Download {
+    /// gigaam-v3-e2e-rnnt, gigaam-v3-rnnt, gigaam-v3-e2e-ctc or gigaam-v3-ctc.
+    #[arg(default_value = "gigaam-v3-e2e-rnnt")]
+    pub model: String,
+
+    /// The folder that gets a folder for the model.
+    #[arg(long, value_name = "DIR", env = "GIGASTT_MODEL_DIR", value_hint = ValueHint::DirPath)]
+    pub model_dir: Option<PathBuf>,
+
+    /// A mirror: the beginning of its addresses, after which the hub's paths follow.
+    #[arg(long, value_name = "URL", env = "GIGASTT_HUB", value_hint = ValueHint::Url)]
+    pub hub: Option<String>,
+
+    /// Fetch nothing: only check what is installed.
+    #[arg(long, env = "GIGASTT_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub offline: bool,
+
+    /// Also take files whose SHA-256 this release does not know, on the hub's word.
+    #[arg(long)]
+    pub unverified: bool,
+
+    /// For programs: a JSON object for each thing that happens, one per line.
     #[arg(long)]
     pub json: bool,
 
+    /// No progress bar, and no log but errors.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// List the models that are there, and those that can be fetched.
+#[derive(Args)]
+pub(crate) struct Models {
+    /// For programs: a JSON array.
+    #[arg(long, global = true)]
+    pub json: bool,
+
     /// The folder that holds a folder for each model.
-    #[arg(long, value_name = "DIR", env = "GIGASTT_MODEL_DIR", value_hint = ValueHint::DirPath)]
+    #[arg(long, global = true, value_name = "DIR", env = "GIGASTT_MODEL_DIR", value_hint = ValueHint::DirPath)]
     pub model_dir: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub command: Option<ModelsCommand>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// Delete what unfinished downloads left, except those that go on now.
+    Gc {
+        /// Only say what would be deleted.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -286,8 +337,8 @@ fn plan(text: &str) -> Result<Plan, String> {
 /// What runs the model.
 #[derive(Args, Clone)]
 pub(crate) struct Engine {
-    /// The folder of the model's files, or `embedded`. Without it: the best one that is installed, else
-    /// the embedded one.
+    /// The folder of the model's files, the name of an installed one such as gigaam-v3-e2e-rnnt, or
+    /// `embedded`. Without it: the best one that is installed, else the embedded one.
     #[arg(long, value_name = "DIR", env = "GIGASTT_MODEL", value_hint = ValueHint::DirPath)]
     pub model: Option<PathBuf>,
 

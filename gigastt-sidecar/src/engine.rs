@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gigastt_core::{Engine, Model, Result};
 
-use crate::{cli, models};
+use crate::{cli, download, models};
 
 /// Loads what the arguments name.
 ///
@@ -25,7 +25,10 @@ pub(crate) fn build_for(
 ) -> Result<Engine> {
     let mut model = match &args.model {
         Some(name) if name == Path::new(models::EMBEDDED) => Model::embedded(),
-        Some(folder) => Model::dir(folder),
+        Some(name) => match download::by_name(name) {
+            Some(model) => models::installed_model(model, args.model_dir.as_deref())?,
+            None => Model::dir(name),
+        },
         None => models::default_model(args.model_dir.as_deref()),
     };
     if let Some(suffix) = &args.quantization {

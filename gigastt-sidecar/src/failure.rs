@@ -50,6 +50,7 @@ fn advice(kind: ErrorKind) -> Option<&'static str> {
         }
         ErrorKind::Io => Some("look at the path and its permissions"),
         ErrorKind::ModelNotFound => Some("`gigastt models` lists the models that are there"),
+        ErrorKind::Network => Some("look at the network, HTTPS_PROXY and GIGASTT_HUB, and run it again"),
         ErrorKind::InvalidModel => Some("fetch the model's files again, all of one release"),
         ErrorKind::Provider => Some("leave out --provider, or install an ONNX Runtime that has it"),
         ErrorKind::Busy | ErrorKind::Timeout => Some("try again later"),
@@ -57,7 +58,6 @@ fn advice(kind: ErrorKind) -> Option<&'static str> {
             Some("repeat with --log-level debug and report what it says")
         }
         ErrorKind::InvalidArgument
-        | ErrorKind::Network
         | ErrorKind::Runtime
         | ErrorKind::Cancelled
         | ErrorKind::Closed

@@ -7,6 +7,7 @@
 
 mod bench;
 mod cli;
+mod download;
 mod draft;
 mod engine;
 mod failure;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         cli::Command::Transcribe(args) => transcribe::run(args),
         cli::Command::Listen(args) => listen::run(args),
         cli::Command::Health(args) => health::run(args),
+        cli::Command::Download(args) => download::run(args),
         cli::Command::Models(args) => models::run(args),
         cli::Command::Bench(args) => bench::run(args),
     };

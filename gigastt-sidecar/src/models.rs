@@ -1,15 +1,17 @@
-//! `gigastt models`: what `--model` can name, and which one is taken without it.
+//! `gigastt models`: what `--model` can name, which one is taken without it, and what can be fetched;
+//! `gigastt models gc`.
 //!
 //! A model is a folder with its files. Installed models are the folders inside the models folder.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use gigastt_core::{Bundle, Model};
+use gigastt_core::download::{self, Leftover, MODELS, Pretrained};
+use gigastt_core::{Bundle, Error, ErrorKind, Model, Result};
 use serde::Serialize;
 
-use crate::cli::Models;
-use crate::failure::Exit;
+use crate::cli::{Models, ModelsCommand};
+use crate::failure::{self, Exit};
 use crate::output;
 
 /// What `--model` takes for the model inside the program.
@@ -41,6 +43,9 @@ struct Entry {
 /// Prints the list.
 pub(crate) fn run(args: &Models) -> Exit {
     let folder = folder(args.model_dir.as_deref());
+    if let Some(ModelsCommand::Gc { dry_run }) = args.command {
+        return gc(folder.as_deref(), dry_run, args.json);
+    }
     let entries = entries(folder.as_deref());
     let text = if args.json { output::line(&entries) } else { table(&entries, folder.as_deref()) };
     output::print(&text).map_or(Exit::SomeFailed, |()| Exit::Done)
@@ -58,10 +63,60 @@ pub(crate) fn default_model(model_dir: Option<&Path>) -> Model {
     }
 }
 
+/// The installed model of this name.
+///
+/// # Errors
+/// `ModelNotFound`.
+pub(crate) fn installed_model(model: &Pretrained, model_dir: Option<&Path>) -> Result<Model> {
+    let folder = folder(model_dir);
+    match folder.as_deref().and_then(|folder| download::installed(folder, model.variant)) {
+        Some(path) => Ok(Model::dir(path).variant(model.variant)),
+        None => {
+            let message = format!("it is not installed; `gigastt download {}` fetches it", model.name());
+            Err(Error::new(ErrorKind::ModelNotFound, message).about(model.name()))
+        }
+    }
+}
+
 /// Where models are installed: the argument, else `models` in the user's data folder.
 fn folder(model_dir: Option<&Path>) -> Option<PathBuf> {
-    let standard = || Some(directories::ProjectDirs::from("", "", "gigastt")?.data_dir().join("models"));
-    model_dir.map(Path::to_owned).or_else(standard)
+    model_dir.map(Path::to_owned).or_else(|| download::models_folder().ok())
+}
+
+/// What was deleted, or would be.
+#[derive(Serialize)]
+struct Deleted {
+    path: String,
+    bytes: u64,
+}
+
+/// Deletes what unfinished downloads left.
+fn gc(folder: Option<&Path>, dry_run: bool, json: bool) -> Exit {
+    let act = if dry_run { download::leftovers } else { download::remove_leftovers };
+    match folder.map_or(Ok(Vec::new()), act) {
+        Ok(left) => {
+            let text = if json { output::line(&deleted(&left)) } else { told(&left, dry_run) };
+            output::print(&text).map_or(Exit::SomeFailed, |()| Exit::Done)
+        }
+        Err(error) => {
+            failure::tell(&error);
+            Exit::SomeFailed
+        }
+    }
+}
+
+fn deleted(left: &[Leftover]) -> Vec<Deleted> {
+    left.iter().map(|file| Deleted { path: file.path.display().to_string(), bytes: file.bytes }).collect()
+}
+
+fn told(left: &[Leftover], dry_run: bool) -> String {
+    let verb = if dry_run { "would delete" } else { "deleted" };
+    let line = |file: &Leftover| format!("{verb} {}, {}\n", file.path.display(), megabytes(file.bytes));
+    if left.is_empty() { "nothing to delete\n".into() } else { left.iter().map(line).collect() }
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
 /// The first folder with a complete model, the preferred variant first.
@@ -121,7 +176,7 @@ impl Entry {
             let _ = write!(remark, ", {quantization}");
         }
         if let Some(bytes) = self.bytes {
-            let _ = write!(remark, ", {:.1} MB", bytes as f64 / 1e6);
+            let _ = write!(remark, ", {}", megabytes(bytes));
         }
         if let Some(missing) = self.missing.first() {
             let _ = write!(remark, "; cannot be used: {missing} is missing");
@@ -137,9 +192,35 @@ fn table(entries: &[Entry], folder: Option<&Path>) -> String {
         let mark = if entry.default { '*' } else { ' ' };
         let _ = writeln!(text, "{mark} {:width$}  {}", entry.model, entry.remark());
     }
-    let folder = folder.map_or("nowhere: set GIGASTT_MODEL_DIR".into(), |path| path.display().to_string());
-    let _ = writeln!(text, "\n* is taken without --model. Installed models are folders in: {folder}");
-    text
+    let name = folder.map_or("nowhere: set GIGASTT_MODEL_DIR".into(), |path| path.display().to_string());
+    let _ = writeln!(text, "\n* is taken without --model. Installed models are folders in: {name}");
+    text + &fetchable(folder) + &unfinished(folder)
+}
+
+/// The published models that are not there.
+fn fetchable(folder: Option<&Path>) -> String {
+    let there = |model: &Pretrained| {
+        folder.is_some_and(|folder| download::installed(folder, model.variant).is_some())
+    };
+    let line = |model: &Pretrained| {
+        let size = model
+            .bytes_about()
+            .map_or("size not known".into(), |bytes| format!("about {}", megabytes(bytes)));
+        let sums = if model.is_verifiable() { "" } else { ", only with --unverified" };
+        format!("  gigastt download {:<20} {size}, {} licence{sums}\n", model.name(), model.licence)
+    };
+    let lines: String = MODELS.iter().filter(|model| !there(model)).map(line).collect();
+    if lines.is_empty() { lines } else { format!("Not installed:\n{lines}") }
+}
+
+/// What downloads left that did not end.
+fn unfinished(folder: Option<&Path>) -> String {
+    let left = folder.and_then(|folder| download::leftovers(folder).ok()).unwrap_or_default();
+    if left.is_empty() {
+        return String::new();
+    }
+    let bytes = megabytes(left.iter().map(|file| file.bytes).sum());
+    format!("Unfinished: {bytes}, with which `gigastt download` goes on; `gigastt models gc` deletes it\n")
 }
 
 #[cfg(test)]
