@@ -42,6 +42,7 @@ test-all: test test-c-long test-operations test-demo test-long test-mutations te
 lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) metadata --locked --format-version 1 --manifest-path gigastt-ffi/fuzz/Cargo.toml >/dev/null
 	$(CARGO) clippy --locked -p gigastt-core --no-default-features -- -D warnings
 	$(CARGO) clippy --locked -p gigastt-py --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --quiet

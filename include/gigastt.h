@@ -542,6 +542,11 @@ typedef int32_t gigastt_endpoint_reason;
 #define GIGASTT_POISONED -15
 
 /**
+ * A model could not be fetched: the hub cannot be reached, or does not give it.
+ */
+#define GIGASTT_NETWORK -16
+
+/**
  * Enough silence after speech.
  */
 #define GIGASTT_ENDPOINT_SILENCE 0
