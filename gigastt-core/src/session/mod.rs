@@ -40,6 +40,8 @@ const STRIDE: usize = (GRID / HOP) as usize;
 const AWAITED_MAX: usize = 64;
 /// Encoder frames from an utterance's start in which [`Plan::step_first`] holds.
 const FIRST_FRAMES: u32 = 32;
+/// A tentative window that waits is cut again when so many encoder frames more could be in it.
+const GROWN: u32 = 2;
 /// A stream without speech for this long gives its memory back.
 const SILENT_MS: u32 = 2_000;
 
@@ -391,11 +393,11 @@ impl Session {
         })
     }
 
-    /// Whether the window that is with a worker would be worth cutting again, because a whole step
-    /// more has been heard since.
+    /// Whether the window that waits for a worker would be worth cutting again, because more has been
+    /// heard since.
     pub(crate) fn outgrown(&self) -> bool {
         let (Some((number, last)), Some(plan)) = (self.window, self.options.partials) else { return false };
-        let grown = |u: &Utterance| self.reach(u, &plan) >= last + step(last, &plan);
+        let grown = |u: &Utterance| self.reach(u, &plan) >= last + GROWN;
         self.options.mode == Mode::TwoPass
             && self.utterances.back().is_none_or(|u| u.number != number || u.ended.is_some() || grown(u))
     }
@@ -609,7 +611,7 @@ impl Session {
         let step = reach.saturating_sub(plan.right.into()).saturating_sub(decided).min(plan.step_max.into());
         let step_end = decided + step;
         let last = reach.min(step_end + u32::from(plan.right));
-        let first = decided.saturating_sub(plan.left.into());
+        let first = decided.saturating_sub(left(step, &plan));
         let job = Job {
             purpose: Purpose::Tentative,
             mel: self.spare.copy(self.mel.frames(encoder_span(utterance.start, first, last))),
@@ -627,13 +629,13 @@ impl Session {
     /// the last speech is not worth a window.
     fn reach(&self, utterance: &Utterance, plan: &Plan) -> u32 {
         let heard = frames_between(utterance.start, self.mel.end());
-        let step = step(heard, plan);
+        let covered = utterance.hypothesis.covered;
         let speech = match self.endpointer.last_speech() {
             Some(sample) => (sample - utterance.start).div_ceil(GRID) as u32 + u32::from(plan.right),
             None if self.options.endpoint.gate => 0,
             None => heard,
         };
-        (heard / step * step).min(speech.next_multiple_of(step))
+        heard.min(covered + speech.saturating_sub(covered).next_multiple_of(step(covered, plan)))
     }
 
     /// The next window of incremental mode, of the oldest utterance that is not done.
@@ -766,6 +768,14 @@ impl Session {
         let next = utterance.hypothesis.decided + u32::from(plan.step_min) + u32::from(plan.right);
         (self.mel.end() * HOP).saturating_sub(utterance.start + u64::from(next) * GRID)
     }
+}
+
+/// Left context of a tentative window with this step. A step that grew under load takes its frames from
+/// the left context, down to half of it: windows stay equally long, so that they can share a call, and
+/// what an utterance costs falls.
+fn left(step: u32, plan: &Plan) -> u32 {
+    let left = u32::from(plan.left);
+    left.saturating_sub(step.saturating_sub(plan.step_min.into())).max(left.div_ceil(2))
 }
 
 /// The smallest step of a tentative window when this many frames of the utterance were heard.
