@@ -22,6 +22,8 @@ use serde_json::json;
 const PIECE_MS: usize = 20;
 /// No window takes this long.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long is waited for an event before looking whether there is still a window.
+const LOOK: Duration = Duration::from_millis(5);
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
@@ -99,18 +101,20 @@ fn play(engine: &Engine, name: &str, plan: Plan, path: &Path) -> Result<f64> {
 
 /// Takes events until no window is with the worker.
 fn settle(recognizer: &mut Recognizer, show: impl Fn(&Event)) -> Result<()> {
-    loop {
+    let started = Instant::now();
+    while started.elapsed() < PATIENCE {
         while let Some(event) = recognizer.poll_event() {
             show(&event);
         }
         if recognizer.stats().windows == 0 {
             return Ok(());
         }
-        match recognizer.next_event(Some(PATIENCE))? {
-            Some(event) => show(&event),
-            None => return Err(Error::new(ErrorKind::Timeout, "a window never came back")),
+        // A window that comes back need not change anything.
+        if let Some(event) = recognizer.next_event(Some(LOOK))? {
+            show(&event);
         }
     }
+    Err(Error::new(ErrorKind::Timeout, "a window never came back"))
 }
 
 fn tell(plan: &str, recording: &str, at: f64, event: &Event) {
