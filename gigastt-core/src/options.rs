@@ -166,7 +166,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { left: 32, step_min: 8, step_first: 3, step_max: 64, right: 16, edge: 4, horizon: 16 }
+        Self { left: 32, step_min: 8, step_first: 3, step_max: 64, right: 12, edge: 4, horizon: 16 }
     }
 }
 

@@ -625,13 +625,13 @@ impl Session {
         Some(job)
     }
 
-    /// Encoder frames of a running utterance that a tentative window may cover now. Silence after
-    /// the last speech is not worth a window.
+    /// Encoder frames of a running utterance that a tentative window may cover now. Of the silence after
+    /// the last speech only as much is worth a window as lets the last word be heard and shown.
     fn reach(&self, utterance: &Utterance, plan: &Plan) -> u32 {
         let heard = frames_between(utterance.start, self.mel.end());
         let covered = utterance.hypothesis.covered;
         let speech = match self.endpointer.last_speech() {
-            Some(sample) => (sample - utterance.start).div_ceil(GRID) as u32 + u32::from(plan.right),
+            Some(sample) => (sample - utterance.start).div_ceil(GRID) as u32 + 2 * u32::from(plan.edge),
             None if self.options.endpoint.gate => 0,
             None => heard,
         };
