@@ -174,7 +174,6 @@ def main():
     parser.add_argument("--save-every", type=int, default=100)
     parser.add_argument("--rank", type=int, help="this process's own number; without it all are started")
     parser.add_argument("--rendezvous", help="the file by which the processes find each other")
-    parser.add_argument("--tag", help="ignored; marks the processes for whoever looks after them")
     arguments = parser.parse_args()
     Path(arguments.folder).mkdir(parents=True, exist_ok=True)
     if arguments.ranks == 1:
