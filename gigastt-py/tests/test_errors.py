@@ -13,7 +13,7 @@ from gigastt import _native
 def test_every_kind_has_its_class():
     codes = _native.error_codes()
     classes = {name: getattr(gigastt, name) for _, name in codes}
-    assert len(codes) == len(classes) == 14
+    assert len(codes) == len(classes) == 15
     for code, name in codes:
         assert issubclass(classes[name], gigastt.Error)
         assert classes[name].code == code
