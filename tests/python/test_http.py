@@ -164,6 +164,13 @@ def test_what_is_no_recording(service):
     refused(service.http.post("/v1/audio/transcriptions", files={"file": b"x" * 99}), 422, "invalid_audio")
 
 
+def test_a_connection_that_ends_with_a_refusal_says_so(service):
+    """Or the client sends its next request on it, and gets no answer."""
+    refusal = service.http.post("/v1/audio/transcriptions", content=b"x" * 100_000)
+    assert (refusal.status_code, refusal.headers["connection"]) == (400, "close")
+    assert "connection" not in service.http.get("/health").headers
+
+
 def test_what_is_too_large(service):
     large = b"RIFF" + b"\0" * 4_000_000
     refused(service.http.post("/v1/transcribe", content=large), 413, "payload_too_large")

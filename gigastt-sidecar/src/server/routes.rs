@@ -1,5 +1,6 @@
 //! Which path leads where.
 
+use axum::body::HttpBody as _;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Request, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -54,6 +55,7 @@ pub(crate) fn router(app: App) -> Router {
         // Outside the origin policy: browsers name the origin when they load a page's own scripts.
         .merge(page::routes().layer(from_fn_with_state(app.clone(), going_away)))
         .layer(CatchPanicLayer::custom(|_| Refusal::internal().into_response()))
+        .layer(from_fn(unread))
         .layer(from_fn_with_state(app.clone(), metrics::count))
         .layer(from_fn(name))
         .with_state(app)
@@ -69,6 +71,17 @@ fn cors(app: App) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST])
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([REQUEST_ID, header::RETRY_AFTER])
+}
+
+/// What is left of a refused upload is not read, so its connection ends. Who is not told sends the next request on
+/// it and gets no answer.
+async fn unread(request: Request, next: Next) -> Response {
+    let has_body = !request.body().is_end_stream();
+    let mut response = next.run(request).await;
+    if has_body && !response.status().is_success() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Once the drain has begun nothing new begins.
