@@ -141,8 +141,20 @@ fn json_has_the_objects_of_the_protocol() {
         assert_eq!(said, expected);
         assert!(finals.iter().all(|object| text(object, "endpoint_reason") == "silence"), "{finals:?}");
         assert!(finals[0]["span"]["end"].as_u64() <= finals[1]["span"]["start"].as_u64());
-        assert!(objects.len() > finals.len(), "partials are told");
     }
+}
+
+/// The pipe stays open behind the words: what is written then is a partial.
+#[test]
+fn json_has_partials_while_somebody_speaks() {
+    let mut child = listen(&["--json", "--endpoint", "manual"]);
+    let (mut pipe, out) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+    pipe.write_all(&[samples(&sample("sample_08").path), silence(1.0)].concat()).expect("it reads");
+    let mut line = String::new();
+    BufReader::new(out).read_line(&mut line).expect("a line");
+    assert_eq!(text(&objects(&line)[0], "type"), "partial");
+    drop(pipe);
+    child.wait().expect("it ends");
 }
 
 /// Fails when the words before the bad sample are dropped with it.
