@@ -744,8 +744,8 @@ fn killed_at_twenty_points_it_is_resumed() {
         let mut acts = case.hub.acts.lock().unwrap();
         // The first one in the small file, the others in the large one, where the last one stopped.
         *acts = match kill {
-            0 => vec![Act::Hold(random % VOCAB_BYTES, told.clone())],
-            _ => vec![Act::Hold(random % graph.min(CHILD_GRAPH_BYTES / 12), told.clone())],
+            0 => vec![Act::Hold(1 + random % (VOCAB_BYTES - 1), told.clone())],
+            _ => vec![Act::Hold(1 + random % (graph - 1).min(CHILD_GRAPH_BYTES / 24), told.clone())],
         };
         if kill > 0 && vocab {
             acts.push(Act::Good);
@@ -754,6 +754,12 @@ fn killed_at_twenty_points_it_is_resumed() {
         let before = case.hub.asked().len();
         let mut running = child(&case);
         let file = holds.recv().unwrap();
+        // Every second time when something has come, the other times wherever it is by then.
+        let (had, mut waits) = (if file == expected.0 { expected.1 } else { 0 }, 0);
+        while kill % 2 == 0 && part(&file).len() as u64 == had && waits < 10_000 {
+            std::thread::sleep(Duration::from_millis(1));
+            waits += 1;
+        }
         running.kill().unwrap();
         running.wait().unwrap();
 
