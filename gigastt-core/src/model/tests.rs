@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::graph::quantise::quantise;
+use super::graph::tests::convolution_module;
+use super::graph::{Graph, pointwise};
 use super::ort::open as open_graphs;
 use super::*;
 
@@ -192,6 +195,73 @@ fn windows_of_any_length_are_encoded() {
     assert_eq!(lane.encode(&[], &interrupt).unwrap().frames, 0);
     for windows in [&[&mel[..64], &mel[..128]][..], &[&mel[..63]]] {
         assert_eq!(lane.encode(windows, &interrupt).unwrap_err().kind(), ErrorKind::Internal);
+    }
+}
+
+/// The transducer of `several` with this encoder.
+fn with_encoder(encoder: Vec<u8>) -> Model {
+    let file = |name: &str| Some(read(test_models("several").join(name)).into());
+    Model::bytes(ModelBytes {
+        variant: Variant::Rnnt,
+        encoder: encoder.into(),
+        decoder: file("v3_rnnt_decoder.onnx"),
+        joint: file("v3_rnnt_joint.onnx"),
+        vocab: file("v3_vocab.txt").unwrap(),
+    })
+}
+
+/// How far `found` is from `expected`: the norm of the difference in norms of `expected`.
+fn deviation(found: &[f32], expected: &[f32]) -> f32 {
+    assert_eq!(found.len(), expected.len());
+    let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|value| value * value).sum::<f32>().sqrt();
+    norm(&mut found.iter().zip(expected).map(|(a, b)| a - b)) / norm(&mut expected.iter().copied())
+}
+
+#[test]
+fn a_rewritten_convolution_module_computes_what_it_did() {
+    let mel: Vec<f32> = (0..MELS * 397).map(|n| (n as f32 * 0.37).sin() * 3.0 - 5.0).collect();
+    let encode = |graph: Graph| {
+        let (network, _) = load(&with_encoder(graph.into_bytes()), &LoadOptions::default()).unwrap();
+        network.lane().unwrap().encode(&[&mel], &Interrupt::default()).unwrap().data
+    };
+    let rewritten = || {
+        let mut graph = convolution_module();
+        assert_eq!(pointwise::to_matrix_products(&mut graph), 2);
+        graph
+    };
+    let expected = encode(convolution_module());
+    let found = encode(rewritten());
+    let largest = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(largest < 1e-5, "{largest}");
+    let mut quantised = rewritten();
+    assert_eq!(quantise(&mut quantised), Ok(2));
+    let deviation = deviation(&encode(quantised), &expected);
+    assert!((1e-5..0.03).contains(&deviation), "{deviation}");
+}
+
+#[test]
+#[cfg(feature = "embedded-model")]
+fn the_embedded_model_in_whole_8_bit_products_hears_the_same() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/embedded");
+    let graph = |name: &str| Some(read(folder.join(format!("v3_e2e_rnnt_{name}.int8w.onnx"))).into());
+    let mut encoder = Graph::parse(read(folder.join("v3_e2e_rnnt_encoder.int8w.onnx")).into()).unwrap();
+    quantise(&mut encoder).unwrap();
+    let quantised = Model::bytes(ModelBytes {
+        variant: Variant::E2eRnnt,
+        encoder: encoder.into_bytes().into(),
+        decoder: graph("decoder"),
+        joint: graph("joint"),
+        vocab: read(folder.join("v3_e2e_rnnt_vocab.txt")).into(),
+    });
+    let open = |model| load(&model, &LoadOptions::default()).unwrap().0.lane().unwrap();
+    let (mut plain, mut quantised) = (open(Model::embedded()), open(quantised));
+    for name in samples() {
+        let mel = log_mel(&sample(&name).0);
+        let encode = |lane: &mut dyn Lane| lane.encode(&[&mel], &Interrupt::default()).unwrap().data;
+        let deviation = deviation(&encode(&mut *quantised), &encode(&mut *plain));
+        assert!((1e-4..0.04).contains(&deviation), "{name}: {deviation}");
+        let ids = |lane: &mut dyn Lane| tokens(lane, &mel, &[]).iter().map(|t| t.id).collect::<Vec<_>>();
+        assert_eq!(ids(&mut *quantised), ids(&mut *plain), "{name}");
     }
 }
 

@@ -2,14 +2,21 @@
 //!
 //! Pure: nothing here runs a graph. `onnx.rs` is the schema of the ONNX project as `scripts/onnx-types`
 //! writes it; every field is in it, so what is not changed comes out as it went in. [`cut`] divides a
-//! joint network.
+//! joint network; [`pointwise`] and [`quantise`] make an encoder faster.
 
+#[cfg_attr(not(test), allow(dead_code))] // Taken up by `gigastt optimize`.
+mod constants;
 pub(crate) mod cut;
 #[rustfmt::skip]
 #[allow(missing_docs, unreachable_pub, dead_code, clippy::all)]
 mod onnx;
+#[cfg_attr(not(test), allow(dead_code))]
+pub(crate) mod pointwise;
+#[cfg_attr(not(test), allow(dead_code))]
+#[allow(unreachable_pub)]
+pub(crate) mod quantise;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::HashSet;
 
@@ -20,7 +27,7 @@ pub(crate) use self::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
     attribute_proto::AttributeType, tensor_proto::DataType, tensor_shape_proto,
 };
-use self::onnx::{TensorShapeProto, TypeProto, type_proto};
+use self::onnx::{OperatorSetIdProto, TensorShapeProto, TypeProto, type_proto};
 use crate::{Error, ErrorKind, Result};
 
 /// A model with its main graph apart. Nodes are sorted, each after those whose values it takes.
@@ -85,6 +92,31 @@ impl Graph {
     }
 }
 
+impl Graph {
+    /// The version of ONNX's own operators; 0 when it tells none.
+    fn operators(&self) -> i64 {
+        let own = |domain: &str| ["", "ai.onnx"].contains(&domain);
+        self.header.opset_import.iter().find(|set| own(set.domain())).map_or(0, OperatorSetIdProto::version)
+    }
+
+    /// Leaves out nodes and constants that no output needs, and what was known of shapes.
+    fn prune(&mut self) {
+        let mut needed: HashSet<String> =
+            self.body.output.iter().map(|output| output.name().to_owned()).collect();
+        let mut node: Vec<NodeProto> = Vec::with_capacity(self.body.node.len());
+        for candidate in std::mem::take(&mut self.body.node).into_iter().rev() {
+            if candidate.output.iter().any(|name| needed.contains(name)) {
+                needed.extend(uses(&candidate).into_iter().map(str::to_owned));
+                node.push(candidate);
+            }
+        }
+        node.reverse();
+        self.body.node = node;
+        self.body.initializer.retain(|tensor| needed.contains(tensor.name()));
+        self.body.value_info.clear();
+    }
+}
+
 /// The values a node takes, those that graphs inside it take from around them included.
 fn uses(node: &NodeProto) -> Vec<&str> {
     let inner = node.attribute.iter().flat_map(|attribute| attribute.g.iter().chain(&attribute.graphs));
@@ -119,9 +151,23 @@ impl NodeProto {
         self.attribute.push(attribute);
         self
     }
+
+    /// The attribute of this name.
+    pub(crate) fn attribute(&self, name: &str) -> Option<&AttributeProto> {
+        self.attribute.iter().find(|attribute| attribute.name() == name)
+    }
 }
 
 impl AttributeProto {
+    pub(crate) fn integer(name: &str, value: i64) -> Self {
+        Self {
+            name: Some(name.into()),
+            i: Some(value),
+            r#type: Some(AttributeType::Int.into()),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn integers(name: &str, values: &[i64]) -> Self {
         Self {
             name: Some(name.into()),

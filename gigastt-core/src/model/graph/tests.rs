@@ -115,3 +115,166 @@ fn values_are_followed_into_inner_graphs() {
     let part = graph.part(vec![ValueInfoProto::floats("x")], vec![ValueInfoProto::floats("chosen")]);
     assert_eq!(part.body.node.len(), 2);
 }
+
+/// Values that are random enough, about -1 to 1.
+fn noise(seed: u64, count: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// An encoder for the transducer of `several`: every fourth frame, and on it a convolution module as the
+/// published encoders have sixteen of.
+pub(in crate::model) fn convolution_module() -> Graph {
+    let mut graph = Graph::parse(file(&folder("tests/data/models/several/v3_rnnt_encoder.onnx"))).unwrap();
+    let last = graph.body.node.iter_mut().find(|node| node.output == ["encoded"]).unwrap();
+    last.output = vec!["x".into()];
+    let mut constant = |name: &str, dims: &[usize], scale: f32| {
+        let values = noise(graph.body.initializer.len() as u64 + 1, dims.iter().product());
+        let values: Vec<f32> = values.into_iter().map(|value| value * scale).collect();
+        graph.body.initializer.push(TensorProto::of_floats(name, dims, &values));
+    };
+    constant("w1", &[128, 64, 1], 0.2);
+    constant("b1", &[128], 0.1);
+    constant("w2", &[64, 1, 5], 0.5);
+    constant("gain", &[64], 1.0);
+    constant("shift", &[64], 0.1);
+    constant("w3", &[64, 64, 1], 0.2);
+    let turn = |from: &str, to: &str| {
+        NodeProto::of("Transpose", [from], to).with(AttributeProto::integers("perm", &[0, 2, 1]))
+    };
+    let mut split = NodeProto::of("Split", ["c1"], "value").with(AttributeProto::integer("axis", 1));
+    split.output.push("gate".into());
+    graph.body.node.extend([
+        turn("x", "frames"),
+        turn("frames", "channels"),
+        NodeProto::of("Conv", ["channels", "w1", "b1"], "c1")
+            .with(AttributeProto::integers("kernel_shape", &[1])),
+        split,
+        NodeProto::of("Sigmoid", ["gate"], "open"),
+        NodeProto::of("Mul", ["value", "open"], "glu"),
+        NodeProto::of("Conv", ["glu", "w2"], "c2")
+            .with(AttributeProto::integers("pads", &[2, 2]))
+            .with(AttributeProto::integer("group", 64)),
+        turn("c2", "c2.frames"),
+        NodeProto::of("LayerNormalization", ["c2.frames", "gain", "shift"], "norm"),
+        turn("norm", "norm.channels"),
+        NodeProto::of("Sigmoid", ["norm.channels"], "silu.gate"),
+        NodeProto::of("Mul", ["norm.channels", "silu.gate"], "silu"),
+        NodeProto::of("Conv", ["silu", "w3"], "encoded"),
+    ]);
+    graph
+}
+
+fn operators(graph: &Graph, wanted: &[&str]) -> Vec<String> {
+    let operators = graph.body.node.iter().map(NodeProto::op_type);
+    operators.filter(|operator| wanted.contains(operator)).map(str::to_owned).collect()
+}
+
+#[test]
+fn pointwise_convolutions_become_matrix_products() {
+    let mut graph = convolution_module();
+    assert_eq!(pointwise::to_matrix_products(&mut graph), 2);
+    // Of the turns only those are left that the depthwise convolution and the output need.
+    let left = operators(&graph, &["Conv", "MatMul", "Transpose", "Sigmoid", "Mul"]);
+    let expected = [
+        &["Transpose", "MatMul", "Transpose", "Sigmoid", "Mul", "Conv", "Transpose"][..],
+        &["Sigmoid", "Mul", "MatMul", "Transpose"],
+    ];
+    assert_eq!(left, expected.concat());
+    assert!(graph.body.initializer.iter().all(|tensor| !["w1", "w3"].contains(&tensor.name())));
+    let before = graph.body.node.len();
+    assert_eq!(pointwise::to_matrix_products(&mut graph), 0);
+    assert_eq!(graph.body.node.len(), before);
+}
+
+#[test]
+fn other_convolutions_stay() {
+    let check = |change: &dyn Fn(&mut NodeProto)| {
+        let mut graph = convolution_module();
+        change(graph.body.node.iter_mut().find(|node| node.output == ["encoded"]).unwrap());
+        assert_eq!(pointwise::to_matrix_products(&mut graph), 1);
+    };
+    check(&|conv| conv.attribute.push(AttributeProto::integers("strides", &[2])));
+    check(&|conv| conv.attribute.push(AttributeProto::integers("pads", &[0, 1])));
+    check(&|conv| conv.attribute.push(AttributeProto::integer("group", 2)));
+    check(&|conv| conv.input[1] = "silu".into());
+    check(&|conv| {
+        let same = AttributeProto {
+            name: Some("auto_pad".into()),
+            s: Some(b"SAME_UPPER".into()),
+            ..AttributeProto::default()
+        };
+        conv.attribute.push(same);
+    });
+}
+
+#[test]
+fn weights_are_quantised_by_column() {
+    let mut graph = convolution_module();
+    pointwise::to_matrix_products(&mut graph);
+    let before = constants::Constants::of(&graph).floats("c1:weight").unwrap();
+    assert_eq!(quantise::quantise(&mut graph), Ok(2));
+    let tensor = |name: &str| graph.body.initializer.iter().find(|tensor| tensor.name() == name).unwrap();
+    let stored = tensor("c1:weight:int8").raw_data.as_ref().unwrap();
+    let scales = constants::Constants::of(&graph).floats("c1:weight:scale").unwrap().values;
+    assert_eq!((stored.len(), scales.len()), (64 * 128, 128));
+    let mut largest = vec![0; 128];
+    for (index, (byte, value)) in stored.iter().zip(&before.values).enumerate() {
+        let (column, byte) = (index % 128, *byte as i8);
+        assert!((f32::from(byte) * scales[column] - value).abs() <= scales[column] * 0.5001);
+        largest[column] = largest[column].max(byte.unsigned_abs());
+    }
+    assert_eq!(largest, [127; 128]);
+    let expected = ["DynamicQuantizeLinear", "MatMulInteger", "DynamicQuantizeLinear", "MatMulInteger"];
+    assert_eq!(operators(&graph, &["MatMul", "MatMulInteger", "DynamicQuantizeLinear"]), expected);
+    assert!(graph.body.initializer.iter().all(|tensor| tensor.name() != "c1:weight"));
+}
+
+#[test]
+fn a_graph_that_cannot_be_quantised_is_refused_and_left_as_it_was() {
+    use quantise::Refusal;
+    let check = |change: &dyn Fn(&mut Graph), expected: Refusal| {
+        let mut graph = convolution_module();
+        pointwise::to_matrix_products(&mut graph);
+        change(&mut graph);
+        let before = (graph.header.clone(), graph.body.clone());
+        assert_eq!(quantise::quantise(&mut graph), Err(expected));
+        assert!(before == (graph.header, graph.body));
+    };
+    check(&|graph| graph.header.opset_import[0].version = Some(10), Refusal::Operators { version: 10 });
+    check(&|graph| graph.header.opset_import.clear(), Refusal::Operators { version: 0 });
+    check(&|graph| graph.body.node.retain(|node| node.op_type() != "MatMul"), Refusal::NoProducts);
+    let integer = |graph: &mut Graph| graph.body.node.push(NodeProto::of("ConvInteger", ["a", "b"], "c"));
+    check(&integer, Refusal::Quantized { operator: "ConvInteger".into() });
+    let broken = |graph: &mut Graph| {
+        let weight = graph.body.initializer.iter_mut().find(|t| t.name() == "encoded:weight").unwrap();
+        *weight = TensorProto::of_floats("encoded:weight", &[64, 64], &[f32::NAN; 64 * 64]);
+    };
+    check(&broken, Refusal::NotFinite { weight: "encoded:weight".into() });
+}
+
+#[test]
+fn weights_in_bytes_are_read_as_the_floats_they_stand_for() {
+    let embedded = file(&folder("models/embedded/v3_e2e_rnnt_encoder.int8w.onnx"));
+    let mut graph = Graph::parse(embedded).unwrap();
+    let stored = |graph: &Graph, name: &str| {
+        graph.body.initializer.iter().find(|tensor| tensor.name() == name).unwrap().raw_data.clone().unwrap()
+    };
+    let given = |operator| graph.body.node.iter().filter(move |node| node.op_type() == operator);
+    let weights: Vec<String> = given("DequantizeLinear").map(|node| node.output[0].clone()).collect();
+    let weights: Vec<_> =
+        weights.into_iter().filter(|name| given("MatMul").any(|node| node.input[1] == *name)).collect();
+    assert!(weights.len() > 20);
+    let before: Vec<_> = weights.iter().map(|name| stored(&graph, &format!("{name}_q"))).collect();
+    assert_eq!(quantise::quantise(&mut graph), Ok(weights.len()));
+    for (name, before) in weights.iter().zip(before) {
+        // They are rounded a second time and stay what they are.
+        assert!(stored(&graph, &format!("{name}:int8")) == before, "{name}");
+    }
+}
