@@ -23,6 +23,10 @@ pub(crate) fn build_for(
     threads: Option<u16>,
     max_sessions: Option<usize>,
 ) -> Result<Engine> {
+    #[cfg(feature = "scripted")]
+    if args.model.as_deref() == Some(Path::new("scripted")) {
+        return Engine::fake(gigastt_core::fake::Script::default(), 2);
+    }
     let mut model = match &args.model {
         Some(name) if name == Path::new(models::EMBEDDED) => Model::embedded(),
         Some(name) => match download::by_name(name) {

@@ -6,13 +6,14 @@ use std::io;
 use std::path::Path;
 
 use gigastt_core::{Engine, Error, ErrorKind};
-use gigastt_sidecar::{Ended, Given, LogFormat, Settings};
+use gigastt_sidecar::{Ended, Given, Loading, LogFormat, Settings};
 use log::LevelFilter;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing_subscriber::Registry;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload::Handle;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -29,28 +30,35 @@ pub(crate) fn run(args: &Serve, log_level: Option<LevelFilter>) -> Exit {
         Err(error) => return stop(&error, Exit::Usage),
     };
     let log = Log::start(log_level, &given, settings.log_format);
+    // Held to the very end: to let go of an engine is to wait for its calls, and one of them may hang.
+    let (loaded, loading) = watch::channel(None);
+    let service = serve(args, given, settings, &log, (loaded, loading.clone()));
     let ended = Runtime::new()
         .map_err(|error| Error::new(ErrorKind::Internal, format!("no runtime: {error}")))
         .and_then(|runtime| {
-            let ended = runtime.block_on(serve(args, given, settings, &log));
+            let ended = runtime.block_on(service);
             // Blocking work that hangs would hold the process up.
             runtime.shutdown_background();
             ended
         });
     match ended {
-        Ok(Ended::Drained) => Exit::Done,
-        Ok(Ended::Hung(_)) => exit_now(Exit::Done),
+        Ok(Ended::Drained | Ended::Hung(_)) => exit_now(Exit::Done),
         Err(error) => stop(&error, Exit::without_engine(&error)),
     }
 }
 
-async fn serve(args: &Serve, given: Given, settings: Settings, log: &Log) -> Result<Ended, Error> {
+async fn serve(
+    args: &Serve,
+    given: Given,
+    settings: Settings,
+    log: &Log,
+    (loaded, loading): (watch::Sender<Option<Engine>>, Loading),
+) -> Result<Ended, Error> {
     let shutdown = signal()?;
     let at = settings.address;
     let listener = TcpListener::bind(at).await.map_err(|error| usage(format!("{at}: {error}")))?;
     announce(&listener, settings.port_file.as_deref())?;
     let load = load(args.engine.clone(), &given, settings.max_sessions);
-    let (loaded, loading) = watch::channel(None);
     let load = async move {
         let engine = load.await.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))??;
         tracing::info!(model = engine.info().name, threads = engine.threads(), "the model is loaded");
@@ -186,13 +194,12 @@ fn no_signals(error: io::Error) -> Error {
 struct Log {
     /// That of the command line, which beats the file's.
     level: Option<LevelFilter>,
-    filter: Handle<tracing::level_filters::LevelFilter, Registry>,
+    filter: Handle<Targets, Registry>,
 }
 
 impl Log {
     fn start(level: Option<LevelFilter>, given: &Given, format: LogFormat) -> Self {
-        let (filter, handle) =
-            tracing_subscriber::reload::Layer::new(tracing::level_filters::LevelFilter::INFO);
+        let (filter, handle) = tracing_subscriber::reload::Layer::new(Targets::new());
         let log = tracing_subscriber::fmt::layer().with_writer(io::stderr);
         let registry = tracing_subscriber::registry().with(filter);
         let _ = match format {
@@ -218,7 +225,9 @@ impl Log {
             LevelFilter::Debug => tracing::level_filters::LevelFilter::DEBUG,
             LevelFilter::Trace => tracing::level_filters::LevelFilter::TRACE,
         };
-        let _ = self.filter.reload(filter);
+        // The decoders log what is wrong with an upload as if it were ours to repair.
+        let decoders = ("symphonia", tracing::level_filters::LevelFilter::OFF);
+        let _ = self.filter.reload(Targets::from_iter([decoders]).with_default(filter));
     }
 }
 

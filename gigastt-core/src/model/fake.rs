@@ -21,6 +21,8 @@ pub const WORDS: u32 = 1_000;
 pub const FAILS: u32 = 1_001;
 /// A frame of this value makes the model call panic.
 pub const PANICS: u32 = 1_002;
+/// A frame of this value makes the model call stay for ever, also when it is told to end.
+pub const STAYS: u32 = 1_003;
 /// What the last [`GARBLED`] frames of a window are heard as, when they are not silent.
 pub const GARBAGE: u32 = 999;
 /// Frames at a window's end that are heard wrongly.
@@ -159,6 +161,10 @@ impl Lane for FakeLane {
             return Err(Error::new(ErrorKind::Inference, "the script says so"));
         }
         assert!(!data.contains(&(PANICS as f32)), "the script says so");
+        if data.contains(&(STAYS as f32)) {
+            let never = Mutex::new(());
+            drop(Condvar::new().wait_while(never.lock(), |()| true));
+        }
         let frames = windows.first().map_or(0, |w| encoder_frames(w.len() / MELS));
         Ok(Encoded { data, frames, width: 1 })
     }
