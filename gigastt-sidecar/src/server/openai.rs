@@ -13,7 +13,7 @@ use super::App;
 use super::reply::Refusal;
 use super::sse::{self, Joined, Teller, line};
 use super::transcribe::{bounds, limited, transcript};
-use super::upload::{self, Bounds, Pieces, Place};
+use super::upload::{self, Bounds, Pieces, Place, Reading};
 use crate::messages::{Trouble, Word, thousandths};
 
 /// The longest field that is not the file, in bytes.
@@ -49,36 +49,24 @@ pub(crate) async fn transcriptions(
     let bounds = bounds(&app, &headers)?;
     let (begun, beginning) = oneshot::channel();
     // A task of its own, because a streamed answer begins while the form is still being read.
-    let reading = tokio::spawn(read(form, bounds, upload::place(&app).await?, begun));
-    let abort = Abort(reading.abort_handle());
-    let read = async { reading.await.unwrap_or_else(|_| Err(Refusal::internal())) };
+    let task = tokio::spawn(read(form, bounds, upload::place(&app).await?, begun));
+    let reading = Reading::of(&task);
+    let read = async { task.await.unwrap_or_else(|_| Err(Refusal::internal())) };
     let work = async {
+        let reading = reading;
         let Ok((fields, pieces)) = beginning.await else {
             return Err(read.await.err().unwrap_or_else(Refusal::empty_body));
         };
         if fields.stream {
-            let response = sse::respond(app.clone(), pieces, EndpointRule::file(), Deltas::default()).await?;
-            return Ok((response, true));
+            let upload = (pieces, reading);
+            return sse::respond(app.clone(), upload, EndpointRule::file(), Deltas::default()).await;
         }
         let transcript = transcript(&app, pieces, EndpointRule::file()).await?;
         // What stands behind the file counts as well.
         let fields = read.await?;
-        Ok((if fields.stream { streamed(&transcript) } else { answer(fields.format, &transcript) }, false))
+        Ok(if fields.stream { streamed(&transcript) } else { answer(fields.format, &transcript) })
     };
-    let (response, goes_on) = limited(&app, work).await?;
-    if goes_on {
-        std::mem::forget(abort);
-    }
-    Ok(response)
-}
-
-/// Ends the reading of a form that nobody waits for.
-struct Abort(tokio::task::AbortHandle);
-
-impl Drop for Abort {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    limited(&app, work).await
 }
 
 /// Reads a form; where its file begins, the fields so far and the audio are handed over.

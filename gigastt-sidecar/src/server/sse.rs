@@ -18,7 +18,7 @@ use super::App;
 use super::hearing::{Hearing, Partials};
 use super::reply::Refusal;
 use super::transcribe::{bounds, within_limits};
-use super::upload::{self, Pieces};
+use super::upload::{self, Pieces, Reading};
 use super::wire::silence;
 use super::wishes::Wishes;
 use crate::messages::{self, Message, Messages, Trouble};
@@ -39,8 +39,9 @@ pub(crate) async fn stream(
     let rule = wishes.rule("file")?;
     let bounds = bounds(&app, &headers)?;
     let (mut inlet, pieces) = upload::begin(bounds, upload::place(&app).await?);
-    tokio::spawn(async move { inlet.fill(body.into_data_stream()).await });
-    within_limits(&app, respond(app.clone(), pieces, rule, Objects::default())).await
+    let reading = tokio::spawn(async move { inlet.fill(body.into_data_stream()).await });
+    let upload = (pieces, Reading::of(&reading));
+    within_limits(&app, respond(app.clone(), upload, rule, Objects::default())).await
 }
 
 /// Answers with what `teller` makes of the events.
@@ -49,7 +50,7 @@ pub(crate) async fn stream(
 /// Whatever is wrong before the first event.
 pub(crate) async fn respond(
     app: App,
-    pieces: Pieces,
+    (pieces, reading): (Pieces, Reading),
     rule: EndpointRule,
     teller: impl Teller + Send + 'static,
 ) -> Result<Response, Refusal> {
@@ -57,7 +58,7 @@ pub(crate) async fn respond(
     let hearing = Hearing::begin(&app, pieces, rule, Partials::Wanted).await?;
     let (send, lines) = mpsc::channel(WAITING);
     let drain = app.drain.clone();
-    tokio::spawn(drain.track(tell(app, hearing, teller, send)).in_current_span());
+    tokio::spawn(drain.track(tell(app, (hearing, reading), teller, send)).in_current_span());
     let mut response = Response::new(Body::from_stream(body(lines)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -108,9 +109,14 @@ pub(crate) fn line(object: &impl Serialize) -> String {
 }
 
 /// Recognises and tells until the end, until the client leaves, or until the service goes away.
-async fn tell(app: App, hearing: Hearing, mut teller: impl Teller, send: mpsc::Sender<Bytes>) {
+async fn tell(
+    app: App,
+    (mut hearing, reading): (Hearing, Reading),
+    mut teller: impl Teller,
+    send: mpsc::Sender<Bytes>,
+) {
     let limit = tokio::time::Instant::now() + app.settings.load().request_timeout;
-    let (mut hearing, mut stopped, mut complete) = (hearing, false, false);
+    let (mut stopped, mut complete) = (false, false);
     let outcome = loop {
         tokio::select! {
             biased;
@@ -149,6 +155,9 @@ async fn tell(app: App, hearing: Hearing, mut teller: impl Teller, send: mpsc::S
             () = tokio::time::sleep(Duration::from_millis(50)), if send.capacity() <= 2 => {}
         }
     };
+    if outcome.is_ok() && !stopped {
+        reading.go_on();
+    }
     let last = outcome.unwrap_or_else(|refusal| Some(teller.trouble(refusal.into())));
     if let Some(line) = last {
         let _ = send.try_send(line.into());

@@ -16,6 +16,7 @@ use futures_util::{Stream, StreamExt as _};
 use gigastt_core::audio::file::FileSource;
 use gigastt_core::audio::{Format, Source as _};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
 use super::App;
@@ -133,6 +134,28 @@ impl Inlet {
     fn fail(&self, why: Refusal) -> Result<(), Refusal> {
         let _ = self.fault.set(why.clone());
         Err(why)
+    }
+}
+
+/// The task that reads a body, for an answer that begins before the body ends. Dropped it ends; the connection
+/// then ends with the answer, and does not wait for the rest of the upload.
+pub(crate) struct Reading(AbortHandle);
+
+impl Reading {
+    /// That of `task`.
+    pub(crate) fn of<T>(task: &JoinHandle<T>) -> Self {
+        Self(task.abort_handle())
+    }
+
+    /// Lets it read on to the end of the body, so that the connection can be used again.
+    pub(crate) fn go_on(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
