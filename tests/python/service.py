@@ -64,10 +64,10 @@ class Service:
 
 
 @contextlib.contextmanager
-def running(program, folder, *flags, ready=True, port=0, **variables):
-    """A service with the embedded model, on a free port unless one is named, stopped at the end."""
+def running(program, folder, *flags, model="embedded", ready=True, port=0, **variables):
+    """A service, on a free port unless one is named, stopped at the end."""
     port_file = folder / f"port{time.monotonic_ns()}"
-    command = [program, "serve", "--model", "embedded", "--port", port, "--port-file", port_file, *flags]
+    command = [program, "serve", "--model", model, "--port", port, "--port-file", port_file, *flags]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIGASTT_")}
     process = subprocess.Popen(
         list(map(str, command)),

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 import threading
 import time
 
@@ -11,7 +12,7 @@ import pytest
 import websockets
 from websockets.exceptions import ConnectionClosed
 
-from conftest import ROOT
+from conftest import ROOT, read_wav, write_wav
 from service import PATIENCE, configure, pcm, pieces, receive, rest, running, until
 
 SAMPLE = ROOT / "tests" / "samples" / "sample_00.wav"
@@ -23,44 +24,51 @@ class Crowd:
     """Clients of every kind, in the middle of what they do when the service is told to end."""
 
     def __init__(self, service):
-        self.service, self.busy, self.results = service, 0, []
+        self.service, self.busy, self.signalled = service, 0, asyncio.Event()
         self.base = f"127.0.0.1:{service.port}"
 
-    async def speaker(self):
+    async def speaker(self, endpoint):
         """A WebSocket that is spoken into until it is closed; its objects and the code of Close."""
         objects, speech = [], pieces(pcm(LONG), 3_200)
         async with websockets.connect(
-            f"ws://{self.base}/v1/ws?endpoint=manual", open_timeout=PATIENCE, close_timeout=PATIENCE, proxy=None
+            f"ws://{self.base}/v1/ws?endpoint={endpoint}", open_timeout=PATIENCE, close_timeout=PATIENCE, proxy=None
         ) as socket:
             objects.append(json.loads(await socket.recv()))
             await socket.send(json.dumps({"type": "configure", "sample_rate": 16_000}))
 
             async def speak():
-                for number, piece in enumerate(speech * 1000):
+                for number, piece in enumerate(speech):
                     await socket.send(piece)
                     if number >= 20:  # Two seconds at once, the rest as one speaks.
                         await asyncio.sleep(0.1)
 
             speaking = asyncio.create_task(speak())
-            self.busy += 1
+            busy = False
             try:
                 async for text in socket:
                     objects.append(json.loads(text))
+                    if not busy and objects[-1]["type"] == "partial" and objects[-1]["text"]:
+                        busy, self.busy = True, self.busy + 1
             except ConnectionClosed:
                 pass
             speaking.cancel()
             await asyncio.gather(speaking, return_exceptions=True)
-            return "speaker", objects, socket.close_code
+            return objects, socket.close_code
 
-    async def uploader(self, path):
-        """An upload that arrives slowly; status and body of the answer."""
+    async def uploader(self, path, ends):
+        """An upload of a recording, which goes on at the pace of speech or ends; status and body of the answer."""
 
         async def body():
             data = LONG.read_bytes()
             yield data[:200_000]
-            self.busy += 1
-            for piece in pieces(data[200_000:], 32_000):
-                await asyncio.sleep(0.5)
+            if path == "/v1/transcribe":
+                self.busy += 1
+            if ends:
+                await self.signalled.wait()
+                yield data[200_000:]
+                return
+            for piece in pieces(data[200_000:], 3_200):
+                await asyncio.sleep(0.1)
                 yield piece
 
         # What is answered before the upload ends is read while it goes on.
@@ -75,18 +83,20 @@ class Crowd:
             writer.write(b"0\r\n\r\n")
 
         sending = asyncio.create_task(send())
-        answer = b""
+        answer, busy = b"", False
         while piece := await reader.read(65_536):
             answer += piece
+            if not busy and b"data: " in answer:
+                busy, self.busy = True, self.busy + 1
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
         writer.close()
         head, _, body = answer.decode().partition("\r\n\r\n")
-        return path, int(head.split()[1]), body
+        return int(head.split()[1]), body
 
-    async def newcomer(self, signalled):
+    async def newcomer(self):
         """Who comes during the drain is told why he is turned away; probes see what is going on."""
-        await signalled.wait()
+        await self.signalled.wait()
         async with httpx.AsyncClient(base_url=f"http://{self.base}", timeout=PATIENCE, trust_env=False) as http:
             while (ready := await http.get("/ready")).status_code == 200:
                 await asyncio.sleep(0.01)
@@ -103,42 +113,98 @@ class Crowd:
         assert refused.value.response.status_code == 503
         metrics = await asyncio.to_thread(self.service.metrics)
         assert metrics['gigastt_http_requests_total{method="GET",path="/v1/ws",status="503"}'] == 2
-        return "newcomer", None, None
 
-    async def run(self, speakers, streams, uploads):
-        signalled = asyncio.Event()
-        tasks = [asyncio.create_task(self.speaker()) for _ in range(speakers)]
-        tasks += [asyncio.create_task(self.uploader("/v1/transcribe/stream")) for _ in range(streams)]
-        tasks += [asyncio.create_task(self.uploader("/v1/transcribe")) for _ in range(uploads)]
-        tasks += [asyncio.create_task(self.newcomer(signalled))]
-        while self.busy < speakers + streams + uploads:
-            assert not any(task.done() and task.exception() for task in tasks)
+    async def run(self, endpoints, streams, uploads):
+        speakers = [asyncio.create_task(self.speaker(endpoint)) for endpoint in endpoints]
+        streams = [asyncio.create_task(self.uploader("/v1/transcribe/stream", False)) for _ in range(streams)]
+        uploads = [asyncio.create_task(self.uploader("/v1/transcribe", ends)) for ends in uploads]
+        newcomer = asyncio.create_task(self.newcomer())
+        while self.busy < len(speakers + streams + uploads):
+            assert not any(task.done() for task in speakers + streams + uploads)
             await asyncio.sleep(0.05)
         await asyncio.sleep(1.0)  # Into the middle of their speech.
         self.service.signal(signal.SIGTERM)
-        signalled.set()
-        return await asyncio.gather(*tasks)
+        self.signalled.set()
+        results = [await asyncio.gather(*tasks) for tasks in [speakers, streams, uploads]]
+        await newcomer
+        return results
 
 
-def test_sigterm_loses_nobody(program, tmp_path):
-    window = 20
-    with running(program, tmp_path, "--shutdown-drain-secs", window, *METRICS) as service:
-        results = asyncio.run(Crowd(service).run(speakers=32, streams=8, uploads=4))
+@pytest.fixture
+def whole(transcribe, tmp_path):
+    """A function from finals to what the command line makes of exactly their spans of LONG."""
+
+    def run(finals):
+        samples = read_wav(LONG)
+        spans = sorted({(final["span"]["start"], final["span"]["end"]) for final in finals})
+        files = [tmp_path / f"{start}-{end}.wav" for start, end in spans]
+        for file, (start, end) in zip(files, spans):
+            write_wav(file, samples[start:end])
+        texts = dict(zip(spans, [record["text"] for record in transcribe(files)]))
+        return [texts[final["span"]["start"], final["span"]["end"]] for final in finals]
+
+    return run
+
+
+def test_sigterm_loses_nobody(program, tmp_path, transcribe, whole):
+    with running(program, tmp_path, "--shutdown-drain-secs", 6, *METRICS) as service:
+        crowd = Crowd(service).run(["manual", "dictation"] * 16, 8, [True, True, False, False])
+        speakers, streams, uploads = asyncio.run(crowd)
         assert service.end() == 0
         log = service.log
-    assert "Shutdown signalled" in log and "Drain window expired" not in log, log
-    speakers = [(objects, code) for kind, objects, code in results if kind == "speaker"]
-    assert len(speakers) == 32
+    # Or some task was not done at the end of the window.
+    assert "Shutdown signalled" in log and "Drained" in log and "Drain window expired" not in log, log
+    told = []
     for objects, code in speakers:
         assert code == 1001, (code, objects[-1])
-        assert objects[-1]["type"] == "final" and objects[-1]["endpoint_reason"] == "shutdown"
-        assert objects[-1]["text"], "what was heard is not lost"
-    for kind, status, body in results:
-        if kind == "/v1/transcribe/stream":
-            events = [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: ")]
-            assert status == 200 and events[-1]["type"] == "final", body[-500:]
-        if kind == "/v1/transcribe":
-            assert status == 200 or (status == 503 and "shutting_down" in body), (status, body)
+        finals = [o for o in objects if o["type"] == "final"]
+        assert objects[-1] == finals[-1] and finals[-1]["endpoint_reason"] == "shutdown"
+        told.append((objects, finals))
+    for status, body in streams:
+        events = [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: ")]
+        finals = [o for o in events if o["type"] == "final"]
+        assert status == 200 and events[-1] == finals[-1], body[-500:]
+        assert finals[-1]["endpoint_reason"] == "shutdown"
+        told.append((events, finals))
+    for objects, finals in told:
+        # Whatever was shown is in a final.
+        shown = max((o["words"][-1]["end"] for o in objects if o.get("words")), default=0)
+        assert any(final["text"] for final in finals) and finals[-1]["span"]["end"] >= shown * 16_000 - 640
+        reasons = [final["endpoint_reason"] for final in finals]
+        assert reasons.count("shutdown") == 1
+        spans = [(final["span"]["start"], final["span"]["end"]) for final in finals]
+        assert spans == sorted(spans) and all(a[1] <= b[0] for a, b in zip(spans, spans[1:]))
+    # What had its second pass is what the same audio gives without a service that goes away.
+    sure = [final for _, finals in told for final in finals if final["second_pass"]]
+    assert sure and [final["text"] for final in sure] == whole(sure)
+    (record,) = transcribe([LONG])
+    for status, body in uploads:
+        answer = json.loads(body)
+        assert (status, answer.get("text")) == (200, record["text"]) or (
+            (status, answer.get("code")) == (503, "shutting_down")
+        )
+    refused = [status for status, _ in uploads].count(503)
+    assert [status for status, _ in uploads[2:]] == [503, 503], "those whose upload did not end"
+    assert f"given_up={refused}" in log
+
+
+def test_who_hangs_is_not_waited_for(program, tmp_path):
+    """A client that does not answer Close: the window ends, and with it the process."""
+    upgrade = (
+        "GET /v1/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+    )
+    with running(program, tmp_path, "--shutdown-drain-secs", 0) as service:
+        with socket.create_connection(("127.0.0.1", service.port), PATIENCE) as client:
+            client.sendall(upgrade.encode())
+            received = b""
+            while b'"ready"' not in received:
+                received += client.recv(65_536)
+            service.signal()
+            assert service.end() == 0
+        warnings = [line for line in service.log.splitlines() if " WARN " in line]
+        (expired,) = [line for line in warnings if "Drain window expired with tracked tasks still running" in line]
+        assert "tasks=1" in expired and "Drained" not in service.log
 
 
 def test_an_idle_service_ends_at_once_and_interrupts_count_as_well(program, tmp_path):
@@ -151,8 +217,6 @@ def test_an_idle_service_ends_at_once_and_interrupts_count_as_well(program, tmp_
 def test_a_second_signal_ends_at_once(program, tmp_path):
     with running(program, tmp_path, "--shutdown-drain-secs", 3600) as service:
         # An upload that never ends keeps the drain waiting.
-        import socket
-
         with socket.create_connection(("127.0.0.1", service.port)) as upload:
             upload.sendall(b"POST /v1/transcribe HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nRIFF")
             until(lambda: service.http.get("/health").status_code == 200)

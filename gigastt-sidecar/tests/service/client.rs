@@ -1,10 +1,11 @@
-//! A client of the WebSocket.
+//! Clients of the WebSocket and of HTTP.
 
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use gigastt_core::fake::{FRAME, amplitude};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -101,4 +102,54 @@ impl Client {
         let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a message in time");
         message.expect("no end without Close").expect("no end without Close")
     }
+}
+
+/// An upload that does not end.
+pub(crate) struct Upload {
+    stream: TcpStream,
+    answer: Vec<u8>,
+}
+
+impl Upload {
+    /// Sends a recording to which more is promised.
+    pub(crate) async fn begin(port: u16, path: &str, pcm: &[u8]) -> Self {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("a connection");
+        let wav = [&wav_head(), pcm].concat();
+        let length = 2 * wav.len();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(&[head.as_bytes(), &wav].concat()).await.expect("an open connection");
+        Self { stream, answer: Vec::new() }
+    }
+
+    /// Reads until the answer holds `text`.
+    pub(crate) async fn until(&mut self, text: &str) {
+        while !self.text().contains(text) {
+            assert!(self.read().await > 0, "it ended without {text}: {}", self.text());
+        }
+    }
+
+    /// The whole answer.
+    pub(crate) async fn rest(mut self) -> String {
+        while self.read().await > 0 {}
+        self.text()
+    }
+
+    async fn read(&mut self) -> usize {
+        let read = self.stream.read_buf(&mut self.answer);
+        tokio::time::timeout(PATIENCE, read).await.expect("an answer in time").expect("an answer")
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.answer).into_owned()
+    }
+}
+
+/// The head of a wav of 16 kHz whose length nobody knows yet.
+fn wav_head() -> Vec<u8> {
+    let unknown = u32::MAX.to_le_bytes();
+    let mut head = [b"RIFF".as_slice(), &unknown, b"WAVEfmt ", &16_u32.to_le_bytes()].concat();
+    for value in [1_u16, 1, 16_000, 0, 32_000, 0, 2, 16] {
+        head.extend(value.to_le_bytes());
+    }
+    [&head, b"data".as_slice(), &unknown].concat()
 }

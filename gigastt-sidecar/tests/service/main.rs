@@ -7,12 +7,12 @@ mod client;
 use std::time::{Duration, Instant};
 
 use gigastt_core::Engine;
-use gigastt_core::fake::Script;
+use gigastt_core::fake::{FRAME, Script};
 use gigastt_sidecar::{Ended, Given, Settings, run};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use client::{Client, speech};
+use client::{Client, Upload, speech};
 
 /// The full-size model encodes 22 s in about a second on one of our cores.
 const FULL_SIZE: Script = Script { call: Duration::from_millis(2), frame: Duration::from_micros(450) };
@@ -45,21 +45,36 @@ impl Service {
     }
 }
 
-/// 32 sessions with 22 s each would be 32 core-seconds of second passes, and there are 2 workers and 3 s. So
-/// most finals are the newest hypothesis; none is lost, and nobody waits longer than the window.
+/// 32 sessions with 22 s each would be 32 core-seconds of second passes, and there are 2 workers and 4.5 s; the
+/// uploads come on top. So most finals are the newest hypothesis; none is lost, and nobody waits longer than
+/// the window.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_over_a_slow_model_loses_no_final() {
     const SESSIONS: usize = 32;
     let service = start(FULL_SIZE, "shutdown_drain_secs = 6").await;
+    // A frame less than what would end the utterance by its length.
+    let retained = speech(22);
+    let retained = &retained[..retained.len() - 2 * FRAME];
     let mut clients = Vec::new();
     for _ in 0..SESSIONS {
         let mut client = Client::connect(service.port, "/v1/ws?endpoint=manual").await;
-        client.say(&speech(21)).await;
+        client.say(retained).await;
         clients.push(client);
+    }
+    let (mut streams, mut uploads) = (Vec::new(), Vec::new());
+    for _ in 0..8 {
+        let path = "/v1/transcribe/stream?endpoint=manual";
+        streams.push(Upload::begin(service.port, path, retained).await);
+    }
+    for _ in 0..4 {
+        uploads.push(Upload::begin(service.port, "/v1/transcribe", retained).await);
     }
     // The first hypothesis of each, so that there is one.
     for client in &mut clients {
         client.partial().await;
+    }
+    for stream in &mut streams {
+        stream.until("w1").await;
     }
     let drained = tokio::spawn(service.end());
     let mut kept = 0;
@@ -72,6 +87,20 @@ async fn a_drain_over_a_slow_model_loses_no_final() {
         kept += usize::from(last["second_pass"] == true);
     }
     assert!(kept < SESSIONS, "the window is too short for all second passes");
+    for stream in streams {
+        let answer = stream.rest().await;
+        let events: Vec<_> = answer.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+        let last = events.last().expect("an event");
+        assert!(
+            last.contains(r#""type":"final""#) && last.contains(r#""endpoint_reason":"shutdown""#),
+            "{last}"
+        );
+        assert!(last.contains(r#""text":"w1"#), "{last}");
+    }
+    for upload in uploads {
+        let answer = upload.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("shutting_down"), "{answer}");
+    }
     assert_eq!(drained.await.expect("no panic"), Ended::Drained);
 }
 
