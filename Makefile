@@ -59,10 +59,12 @@ test-python: setup $(VENV)/ready
 # The page in a browser, and what an operator runs.
 .PHONY: test-operations
 test-operations: setup $(VENV)/ready $(OPERATIONS_VENV)/ready
-	scripts/debian-packages chromium nginx openssl
+	scripts/debian-packages chromium nginx openssl ffmpeg curl
 	command -v promtool >/dev/null || scripts/debian-packages prometheus
+	$(CARGO) build --locked -p gigastt-sidecar --features scripted
+	cp $(TARGET)/debug/gigastt $(TARGET)/debug/gigastt-scripted
 	$(CARGO) build --locked -p gigastt-sidecar
-	GIGASTT=$(TARGET)/debug/gigastt OPERATIONS_VENV=$(OPERATIONS_VENV) $(VENV)/bin/python -m pytest -p no:cacheprovider tests/python/operations
+	GIGASTT=$(TARGET)/debug/gigastt GIGASTT_SCRIPTED=$(TARGET)/debug/gigastt-scripted OPERATIONS_VENV=$(OPERATIONS_VENV) $(VENV)/bin/python -m pytest -p no:cacheprovider tests/python/operations
 
 # The Python package, built without optimisation, installed and tested as its users have it.
 .PHONY: test-py

@@ -4,14 +4,13 @@ import json
 import socket
 import ssl
 import subprocess
-import threading
 
 import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from conftest import ROOT
-from service import PATIENCE, configure, finals, pcm, pieces, receive, rest, running, until
+from service import PATIENCE, configure, finals, pcm, receive, rest, running, until
 
 SAMPLE = ROOT / "tests" / "samples" / "sample_00.wav"
 STOP = json.dumps({"type": "stop"})
@@ -155,29 +154,3 @@ def test_slow_clients_do_not_hurt_a_fast_one(program, tmp_path, transcribe):
                 assert code == 1000 and finals(objects) == record["text"]
         for connection in slow:
             connection.close()
-
-
-def test_a_head_that_does_not_end_is_given_up(program, tmp_path):
-    with running(program, tmp_path) as service:
-        with socket.create_connection(("127.0.0.1", service.port), PATIENCE) as connection:
-            connection.sendall(b"GET /health HTTP/1.1\r\nX: ")
-            while connection.recv(1000):
-                pass
-
-
-def test_long_silence_costs_nothing(program, tmp_path):
-    """An hour of silence by WebSocket, as fast as it goes."""
-    with running(program, tmp_path) as service:
-        with service.connect() as client:
-            receive(client)
-            configure(client, sample_rate=8_000)
-            minute = b"\0\0" * 8_000 * 30
-            heard = []
-            listening = threading.Thread(target=lambda: heard.append(rest(client)))
-            listening.start()
-            for _ in range(120):
-                client.send(minute)
-            client.send(STOP)
-            listening.join(PATIENCE)
-        ((objects, code),) = heard
-        assert code == 1000 and [o["type"] for o in objects] == ["final"] and objects[0]["text"] == ""
