@@ -7,6 +7,7 @@ use gigastt_core::audio::pcm::SampleFormat;
 use gigastt_core::{EndpointRule, Plan, Provider};
 use log::LevelFilter;
 
+use crate::eval::Compare;
 use crate::output::Format;
 
 const EXIT_CODES: &str = "\
@@ -36,6 +37,7 @@ impl Cli {
         match &self.command {
             Command::Transcribe(args) if args.quiet => level.min(LevelFilter::Error),
             Command::Download(args) if args.quiet => level.min(LevelFilter::Error),
+            Command::Eval(args) if args.quiet => level.min(LevelFilter::Error),
             _ => level,
         }
     }
@@ -49,6 +51,7 @@ pub(crate) enum Command {
     Health(Health),
     Download(Download),
     Models(Models),
+    Eval(Eval),
     /// Measure speed and memory.
     #[command(subcommand)]
     Bench(Bench),
@@ -245,6 +248,70 @@ pub(crate) enum ModelsCommand {
     },
 }
 
+/// Recognise recordings whose words are known and print how many words were wrong.
+///
+/// Takes manifests of Golos and NeMo (a JSON object per line), Common Voice and FLEURS (tsv). What the figures
+/// are: docs/evaluation.md.
+#[derive(Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Eval {
+    /// The recordings and what is said in them.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub manifest: PathBuf,
+
+    /// The folder of the recordings. Without it they are looked for where such sets have them.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub audio: Option<PathBuf>,
+
+    /// Only so many recordings, the first ones.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+
+    /// How much of the texts counts.
+    #[arg(long, value_enum, default_value_t = Compare::Spoken)]
+    pub compare: Compare,
+
+    /// Recognise nothing: score each line's pred_text.
+    #[arg(long, conflicts_with = "live")]
+    pub predicted: bool,
+
+    /// Play each recording into a live stream as well.
+    #[arg(long)]
+    pub live: bool,
+
+    /// How live text is made: LEFT/FIRST/MIN/MAX/RIGHT/EDGE/HORIZON in frames of 40 ms, as in docs/streaming.md;
+    /// several, separated by commas, are compared. Without it: the library's own.
+    #[arg(long, value_name = "PLAN", value_delimiter = ',', requires = "live", value_parser = plan)]
+    pub plan: Vec<Plan>,
+
+    /// When an utterance of a live stream ends.
+    #[arg(long, value_name = "PROFILE", default_value = "dictation", value_parser = ["dictation", "assistant", "captions"])]
+    pub endpoint: String,
+
+    /// How often recordings are drawn anew for the intervals; 0: no intervals.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    pub resamples: u32,
+
+    /// What those draws begin with.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Also draw the figures: an SVG file.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub plot: Option<PathBuf>,
+
+    /// For programs: a JSON object per recording and one for all of them, one per line.
+    #[arg(long)]
+    pub json: bool,
+
+    /// No progress bar, and no log but errors.
+    #[arg(long, short)]
+    pub quiet: bool,
+
+    #[command(flatten)]
+    pub engine: Engine,
+}
+
 #[derive(Subcommand)]
 pub(crate) enum Bench {
     File(BenchFile),
@@ -400,6 +467,17 @@ mod tests {
     fn command(line: &str) -> Option<&str> {
         let line = line.split(" #").next()?.split("| ").last()?.trim();
         line.starts_with("gigastt ").then_some(line)
+    }
+
+    #[test]
+    fn the_commands_of_the_evaluation_page_can_be_typed() {
+        let page = include_str!("../../docs/evaluation.md").replace('`', "\n");
+        let commands: Vec<_> = page.lines().filter_map(command).collect();
+        assert!(commands.len() >= 5, "{commands:?}");
+        for command in commands.iter().filter(|command| command.contains("--manifest")) {
+            let parsed = Cli::try_parse_from(command.split_whitespace());
+            assert!(parsed.is_ok(), "{command}: {}", parsed.err().map(|e| e.to_string()).unwrap_or_default());
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod cli;
 mod download;
 mod draft;
 mod engine;
+mod eval;
 mod failure;
 mod health;
 mod interrupt;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         cli::Command::Health(args) => health::run(args),
         cli::Command::Download(args) => download::run(args),
         cli::Command::Models(args) => models::run(args),
+        cli::Command::Eval(args) => eval::run(args),
         cli::Command::Bench(args) => bench::run(args),
     };
     exit.into()
