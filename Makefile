@@ -36,7 +36,7 @@ build: ## Build the command line, optimised, in target/release
 test: lint test-rust test-c test-python test-py ## Check style and run the tests
 
 .PHONY: test-all
-test-all: test test-c-long test-operations test-demo test-long test-mutations test-py-all ## Run all tests: the demo, a browser, recordings of hours, valgrind, mutations, the Python adapters too
+test-all: test test-c-long test-operations test-demo test-long test-mutations test-py-all test-training ## Run all tests: the demo, a browser, recordings of hours, valgrind, mutations, the Python adapters too
 
 .PHONY: lint
 lint: setup
@@ -54,7 +54,7 @@ test-rust: setup
 .PHONY: test-python
 test-python: setup $(VENV)/ready
 	$(CARGO) build --locked -p gigastt-sidecar
-	GIGASTT=$(TARGET)/debug/gigastt $(VENV)/bin/python -m pytest -p no:cacheprovider tests/python --ignore tests/python/operations
+	GIGASTT=$(TARGET)/debug/gigastt $(VENV)/bin/python -m pytest -p no:cacheprovider tests/python --ignore tests/python/operations --ignore tests/python/training
 
 # The page in a browser, and what an operator runs.
 .PHONY: test-operations
@@ -112,6 +112,33 @@ test-long: setup
 .PHONY: test-mutations
 test-mutations: setup ## Put faults into a copy of the sources and see the tests find them
 	@$(PYTHON) scripts/mutate
+
+# Debian's PyTorch runs on the processor alone. The one on PyPI brings gigabytes of CUDA on Linux.
+TRAINING := gigastt-core/models/training
+TRAINING_PYTHON ?= /usr/bin/python3
+TRAINED := target/training
+STEPS ?= 2000
+
+.PHONY: train-embedded
+train-embedded: setup $(VENV)/ready ## Train the embedded model anew in target/training, for an hour or more; SMOKE=1: test that it can be
+	scripts/debian-packages espeak-ng
+	$(TRAINING_PYTHON) -c 'import torch, onnx' 2>/dev/null || scripts/debian-packages python3-torch python3-onnx
+ifdef SMOKE
+	$(CARGO) build --locked -p gigastt-sidecar
+	GIGASTT=$(TARGET)/debug/gigastt TRAINING_PYTHON=$(TRAINING_PYTHON) \
+		$(VENV)/bin/python -m pytest -p no:cacheprovider tests/python/training
+else
+	command -v festival >/dev/null || scripts/debian-packages festival festvox-ru
+	$(CARGO) build --release --locked -p gigastt-sidecar
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(TRAINING_PYTHON) $(TRAINING)/train.py \
+		--folder $(TRAINED) --steps $(STEPS) --ranks $$(nproc)
+	$(TRAINING_PYTHON) $(TRAINING)/export.py $(TRAINED)/checkpoint.pt $(TRAINED)/model
+	$(TRAINING_PYTHON) $(TRAINING)/evaluate.py $(TRAINED)/held-out $(TARGET)/release/gigastt embedded $(TRAINED)/model
+endif
+
+.PHONY: test-training
+test-training:
+	@$(MAKE) train-embedded SMOKE=1
 
 .PHONY: wheel
 wheel: $(PY_VENV)/ready ## Build the Python wheel in target/wheels, and on Linux one for manylinux_2_28
