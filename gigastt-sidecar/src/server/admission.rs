@@ -87,3 +87,45 @@ pub(crate) fn trouble(kind: ErrorKind, retry_after: Duration) -> Trouble {
         _ => Trouble::new("internal", "Internal error"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+    use gigastt_core::fake::Script;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Nobody wakes the first in the line, so time passes until he asks again.
+    async fn later() {
+        tokio::time::advance(2 * ASK_EVERY).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_admitted_in_the_order_of_arrival() {
+        let admission = Admission::new(Metrics::new().expect("metrics"));
+        let engine = Engine::fake(Script::default(), 1).expect("the scripted model");
+        let options = Options::new(16_000);
+        let open = |limit| Box::pin(admission.open(&engine, &options, limit, 1));
+        let first = open(LONG).await.expect("room for one");
+        let (mut second, mut third, mut fourth, mut fifth) =
+            (open(LONG), open(ASK_EVERY), open(LONG), open(LONG));
+        for waiting in [&mut second, &mut third, &mut fourth, &mut fifth] {
+            assert!(poll!(waiting).is_pending());
+        }
+        later().await;
+        let refused = third.await.err().expect("its time is over");
+        assert_eq!(refused.kind(), ErrorKind::Busy);
+        assert!(poll!(&mut second).is_pending(), "there is no room yet");
+        drop(first);
+        later().await;
+        assert!(poll!(&mut fifth).is_pending() && poll!(&mut fourth).is_pending());
+        let second = second.await.expect("its turn");
+        // The client of the fourth leaves while he waits: his turn is the fifth's.
+        assert!(poll!(&mut fourth).is_pending() && poll!(&mut fifth).is_pending());
+        drop((fourth, second));
+        later().await;
+        fifth.await.expect("its turn");
+    }
+}

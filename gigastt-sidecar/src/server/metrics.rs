@@ -254,3 +254,18 @@ fn method(method: &axum::http::Method) -> &'static str {
         _ => "OTHER",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_services_in_a_process_count_for_themselves() {
+        let (one, other) = (Metrics::new().expect("metrics"), Metrics::new().expect("others"));
+        one.ended(Outcome::Idle);
+        one.ended(Outcome::Refused);
+        let idle = |metrics: &Metrics| metrics.ws_cancelled.with_label_values(&["idle"]).get();
+        assert_eq!((idle(&one), one.pool_timeouts.get()), (1, 1));
+        assert_eq!((idle(&other), other.pool_timeouts.get()), (0, 0));
+    }
+}

@@ -19,8 +19,21 @@ pub(crate) struct Client {
 
 /// Seconds of speech of the scripted model, at 16 kHz: words that change every second.
 pub(crate) fn speech(seconds: u32) -> Vec<u8> {
-    let words = (1..=seconds).flat_map(|word| std::iter::repeat_n(amplitude(word), 25 * FRAME));
-    words.flat_map(|sample| ((sample * 32_768.0) as i16).to_le_bytes()).collect()
+    (1..=seconds).flat_map(|word| constant(word, 1)).collect()
+}
+
+/// Seconds of one word of the scripted model, at 16 kHz.
+pub(crate) fn constant(word: u32, seconds: usize) -> Vec<u8> {
+    let sample = (amplitude(word) * 32_768.0) as i16;
+    std::iter::repeat_n(sample.to_le_bytes(), seconds * 25 * FRAME).flatten().collect()
+}
+
+/// The answer to a request of HTTP.
+pub(crate) async fn get(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("a connection");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("an open connection");
+    Upload { stream, answer: Vec::new() }.rest().await
 }
 
 impl Client {

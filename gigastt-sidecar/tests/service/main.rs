@@ -7,12 +7,12 @@ mod client;
 use std::time::{Duration, Instant};
 
 use gigastt_core::Engine;
-use gigastt_core::fake::{FRAME, Script};
-use gigastt_sidecar::{Ended, Given, Settings, run};
+use gigastt_core::fake::{FRAME, PANICS, Script};
+use gigastt_sidecar::{Ended, Given, Settings, serve};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
-use client::{Client, Upload, speech};
+use client::{Client, Upload, constant, get, speech};
 
 /// The full-size model encodes 22 s in about a second on one of our cores.
 const FULL_SIZE: Script = Script { call: Duration::from_millis(2), frame: Duration::from_micros(450) };
@@ -28,14 +28,22 @@ struct Service {
 }
 
 async fn start(script: Script, settings: &str) -> Service {
-    let given: Given = toml::from_str(settings).expect("settings");
     let engine = Engine::fake(script, 2).expect("the scripted model");
+    let (service, _loaded) = start_with(Some(engine), settings).await;
+    service
+}
+
+/// A service whose engine may come later.
+async fn start_with(engine: Option<Engine>, settings: &str) -> (Service, watch::Sender<Option<Engine>>) {
+    let given: Given = toml::from_str(settings).expect("settings");
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let (shutdown, told) = oneshot::channel();
-    let settings = Settings::new(&given).expect("settings");
-    let ended = tokio::spawn(run(listener, engine, settings, async move { drop(told.await) }));
-    Service { port, shutdown, ended }
+    let (loaded, loading) = watch::channel(engine);
+    let (_, changing) = watch::channel(Settings::new(&given).expect("settings"));
+    let told = async move { drop(told.await) };
+    let ended = tokio::spawn(serve(listener, loading, changing, told));
+    (Service { port, shutdown, ended }, loaded)
 }
 
 impl Service {
@@ -140,5 +148,39 @@ async fn who_is_not_admitted_in_time_is_told_when_to_come_back() {
     drop(first);
     let third = Client::connect(service.port, "/v1/ws").await;
     third.close().await;
+    assert_eq!(service.end().await, Ended::Drained);
+}
+
+/// Also before there is anything to serve with; who comes then waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_answers_while_the_model_loads() {
+    let (service, loaded) = start_with(None, "").await;
+    assert!(get(service.port, "/health").await.starts_with("HTTP/1.1 200"));
+    let ready = get(service.port, "/ready").await;
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains(r#""reason":"initializing""#), "{ready}");
+    let waiting = tokio::spawn(Client::connect(service.port, "/v1/ws"));
+    loaded.send_replace(Some(Engine::fake(Script::default(), 1).expect("the scripted model")));
+    waiting.await.expect("no panic").close().await;
+    assert!(get(service.port, "/ready").await.starts_with("HTTP/1.1 200"));
+    assert_eq!(service.end().await, Ended::Drained);
+}
+
+/// The conversation is told, the one beside it goes on, and nobody is left whom the drain would wait for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_ends_its_own_conversation_and_leaves_nothing() {
+    let service = start(Script::default(), "max_sessions = 2\npool_checkout_timeout_secs = 60").await;
+    for _ in 0..3 {
+        let mut beside = Client::connect(service.port, "/v1/ws?endpoint=manual").await;
+        beside.say(&speech(2)).await;
+        let mut unlucky = Client::connect(service.port, "/v1/ws?endpoint=manual").await;
+        unlucky.say(&constant(PANICS, 2)).await;
+        let (told, code) = unlucky.all().await;
+        assert_eq!(code, 1011);
+        assert_eq!(told.last().map(|error| &error["code"]), Some(&"inference_panic".into()), "{told:?}");
+        beside.send(r#"{"type":"stop"}"#).await;
+        let (finals, code) = beside.rest().await;
+        assert_eq!((finals.len(), code), (1, 1000));
+        assert!(finals[0]["text"].as_str().is_some_and(|text| text.starts_with("w1")), "{finals:?}");
+    }
     assert_eq!(service.end().await, Ended::Drained);
 }
