@@ -66,6 +66,12 @@ test-operations: setup $(VENV)/ready $(OPERATIONS_VENV)/ready
 	$(CARGO) build --locked -p gigastt-sidecar
 	GIGASTT=$(TARGET)/debug/gigastt GIGASTT_SCRIPTED=$(TARGET)/debug/gigastt-scripted OPERATIONS_VENV=$(OPERATIONS_VENV) $(VENV)/bin/python -m pytest -p no:cacheprovider tests/python/operations
 
+.PHONY: soak
+soak: setup $(VENV)/ready ## Let clients of every kind come and go for an hour, or GIGASTT_SOAK_SECS
+	$(CARGO) build --release --locked -p gigastt-sidecar
+	GIGASTT=$(TARGET)/release/gigastt GIGASTT_SOAK_SECS=$${GIGASTT_SOAK_SECS:-3600} \
+		$(VENV)/bin/python -m pytest -p no:cacheprovider tests/python/operations/test_endurance.py -k soak
+
 # The Python package, built without optimisation, installed and tested as its users have it.
 .PHONY: test-py
 test-py: $(PY_VENV)/ready

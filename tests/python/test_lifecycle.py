@@ -281,6 +281,46 @@ def test_an_idle_client(program, tmp_path):
         until(lambda: service.metrics()['gigastt_ws_cancelled_total{reason="idle"}'] == 1)
 
 
+def test_every_end_is_counted_by_its_reason(program, tmp_path):
+    flags = ["--idle-timeout-secs", 1, "--max-session-secs", 2, "--shutdown-drain-secs", 3_600]
+    with running(program, tmp_path, *flags, *METRICS) as service:
+
+        def ended(reason):
+            return service.metrics()[f'gigastt_ws_cancelled_total{{reason="{reason}"}}']
+
+        with service.connect() as idle, service.connect() as talker, service.connect() as rude:
+            receive(rude)
+            rude.send(b"\xff", text=True)
+            assert rest(rude)[1] == 1008
+            while talker.close_code is None:
+                try:
+                    talker.send(b"\0\0" * 4_800)
+                    talker.recv(timeout=0.1)
+                except TimeoutError:
+                    pass
+                except ConnectionClosed:
+                    break
+            assert (rest(talker)[1], rest(idle)[1]) == (1008, 1000)
+        with service.connect() as leaver:
+            receive(leaver)
+        with service.connect() as stopped:
+            receive(stopped)
+            stopped.send('{"type":"stop"}')
+            assert rest(stopped)[1] == 1000
+        with socket.create_connection(("127.0.0.1", service.port)) as upload:
+            # It keeps the drain waiting, so that what is counted can be asked.
+            upload.sendall(b"POST /v1/transcribe HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nRIFF")
+            with service.connect() as last:
+                receive(last)
+                service.signal()
+                assert rest(last)[1] == 1001
+            for reason in ["error", "session_cap", "idle", "client", "shutdown"]:
+                until(lambda: ended(reason) == 1)
+            assert service.metrics()["gigastt_ws_active_connections"] == 0
+            service.signal()
+            assert service.end() == 130
+
+
 def test_variables_flags_and_the_file(program, tmp_path):
     file = tmp_path / "gigastt.toml"
     file.write_text('idle_timeout_secs = 11\nmax_session_secs = 22\nlog_level = "debug"\n')

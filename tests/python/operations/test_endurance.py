@@ -10,13 +10,15 @@ import socket
 import struct
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 
 from conftest import ROOT
-from service import PATIENCE, configure, finals, pcm, receive, rest, running, until
+from service import PATIENCE, configure, finals, pcm, pieces, receive, rest, running, until
 
 SAMPLE = ROOT / "tests" / "samples" / "sample_00.wav"
 LONG = ROOT / "tests" / "samples" / "long_00.wav"
@@ -77,6 +79,13 @@ def test_a_call_that_never_ends_does_not_keep_the_process(stuck, tmp_path):
         assert "Shutdown signalled" in service.log
 
 
+def deserted(service):
+    """Whether nobody is there any more, by the service's own account."""
+    metrics = service.metrics()
+    open_ones = [value for name, value in metrics.items() if name.startswith("gigastt_sessions")]
+    return metrics["gigastt_ws_active_connections"] == 0 and not any(open_ones)
+
+
 async def vanish(port, number):
     """Connects, perhaps speaks, and is gone without a word."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -109,14 +118,9 @@ def test_ten_thousand_clients_vanish(program, tmp_path):
     with running(program, tmp_path, "--shutdown-drain-secs", 3_600, *METRICS) as service:
         process = Process(service.process.pid)
 
-        def settled():
-            metrics = service.metrics()
-            gone = [value for name, value in metrics.items() if name.startswith("gigastt_sessions")]
-            return metrics["gigastt_ws_active_connections"] == 0 and not any(gone)
-
         def after(count):
             asyncio.run(crowd(service.port, count))
-            until(settled)
+            until(lambda: deserted(service))
             until(lambda: process.descriptors() <= before)
             return process.status_kb("VmRSS")
 
@@ -202,6 +206,67 @@ def test_two_hundred_slow_clients(program, tmp_path, transcribe):
         alone, among = asyncio.run(crowd(service))
         # Generous, since the clients themselves take processor time; held up, it would be seconds.
         assert among < 5 * alone + 0.5, f"{alone:.3f} s alone, {among:.3f} s among slow clients"
+
+
+def test_soak(program, tmp_path, transcribe):
+    """Clients of every kind, as long as GIGASTT_SOAK_SECS says: an hour of it takes what ten seconds take."""
+    (record,) = transcribe([SAMPLE])
+    seconds = float(os.environ.get("GIGASTT_SOAK_SECS", "10"))
+    random = Random(seed := int(time.time()))
+    print(f"seed {seed}")
+
+    def speaker(service):
+        with service.connect("/v1/ws?endpoint=manual") as client:
+            receive(client)
+            configure(client)
+            for piece in pieces(pcm(SAMPLE), 6_400):
+                client.send(piece)
+            client.send(STOP)
+            objects, code = rest(client)
+        assert code == 1000 and finals(objects) == record["text"]
+
+    def uploader(service):
+        answer = service.http.post("/v1/transcribe", content=SAMPLE.read_bytes())
+        assert (answer.status_code, answer.json()["text"]) == (200, record["text"])
+
+    def reader(service):
+        answer = service.http.post("/v1/transcribe/stream", content=SAMPLE.read_bytes())
+        assert answer.status_code == 200 and json.dumps(record["text"], ensure_ascii=False) in answer.text
+
+    def stranger(service):
+        answer = service.http.post("/v1/transcribe", content=bytes(5_000))
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_audio")
+
+    def vandal(service):
+        with service.connect() as client:
+            receive(client)
+            client.send(b"\xff", text=True)
+            assert rest(client)[1] == 1008
+
+    def vanisher(service):
+        asyncio.run(vanish(service.port, 2))
+
+    with running(program, tmp_path, *METRICS) as service, ThreadPoolExecutor(8) as threads:
+        process = Process(service.process.pid)
+
+        def round_of_all():
+            kinds = [speaker, uploader, reader, stranger, vandal, vanisher] * 4
+            random.shuffle(kinds)
+            for done in [threads.submit(kind, service) for kind in kinds]:
+                done.result(PATIENCE)
+            until(lambda: deserted(service))
+
+        for _ in range(5):
+            round_of_all()
+        descriptors, threads_before, resident_kb = (
+            process.descriptors(), process.threads(), process.status_kb("VmRSS"),
+        )  # fmt: skip
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            round_of_all()
+            assert process.descriptors() <= descriptors + 16  # Connections that are kept for the next request.
+            assert process.threads() <= threads_before + 16  # Threads that decode, kept for the next upload.
+            assert process.status_kb("VmRSS") < resident_kb + 50_000
 
 
 @pytest.fixture
