@@ -7,6 +7,7 @@ VENV := target/venv
 PY_VENV := target/venv-py
 PY_ALL_VENV := target/venv-py-all
 OPERATIONS_VENV := target/venv-operations
+BENCH_VENV := target/venv-bench
 SAMPLES := tests/samples
 
 .DEFAULT_GOAL := help
@@ -36,7 +37,7 @@ build: ## Build the command line, optimised, in target/release
 test: lint test-rust test-c test-python test-py ## Check style and run the tests
 
 .PHONY: test-all
-test-all: test test-c-long test-operations test-demo test-long test-mutations test-py-all test-training ## Run all tests: the demo, a browser, recordings of hours, valgrind, mutations, the Python adapters too
+test-all: test test-c-long test-operations test-demo test-long test-mutations test-py-all test-training test-bench ## Run all tests: the demo, a browser, recordings of hours, valgrind, mutations, the Python adapters too
 
 .PHONY: lint
 lint: setup
@@ -165,10 +166,38 @@ bench-py: build $(PY_VENV)/ready ## Measure the Python package
 	$(PYTHON) -m pip --python $(PY_VENV)/bin/python install --quiet --force-reinstall --no-deps target/wheels/bench/*.whl
 	$(PY_VENV)/bin/python gigastt-py/benchmarks/bench.py --cli $(TARGET)/release/gigastt
 
+# What the comparison needs: the program, the C library with a program over it, the Python package, the peers.
+BENCH := $(BENCH_VENV)/bin/python tests/bench/bench.py $(TARGET)/release/gigastt target/bench/gigastt_file
+.PHONY: bench-setup
+bench-setup: build $(BENCH_VENV)/ready $(PY_VENV)/ready
+	PREFIX=target/bench/ffi PROFILE=release scripts/install
+	$(CC) -O2 -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror -o target/bench/gigastt_file tests/bench/children/gigastt_file.c \
+		-Itarget/bench/ffi/include -Ltarget/bench/ffi/lib -lgigastt -Wl,-rpath,$(CURDIR)/target/bench/ffi/lib
+	rm -rf target/wheels/bench
+	$(PY_VENV)/bin/maturin build --quiet --release --locked -m gigastt-py/Cargo.toml -o target/wheels/bench
+	$(PYTHON) -m pip --python $(BENCH_VENV)/bin/python install --quiet --force-reinstall --no-deps target/wheels/bench/*.whl
+
 .PHONY: bench
-bench: setup ## Measure the parts and the speed on a recording
+bench: bench-setup ## Compare with the peers and write docs/benchmarks.md (an hour; leave the machine alone)
+	$(BENCH)
+
+.PHONY: bench-quick
+bench-quick: bench-setup ## The same in some minutes, less sure
+	$(BENCH) --quick
+
+.PHONY: bench-compare
+bench-compare: $(BENCH_VENV)/ready ## Compare the last two results of make bench
+	$(BENCH_VENV)/bin/python tests/bench/compare.py
+
+.PHONY: test-bench
+test-bench: bench-setup
+	rm -rf target/bench/page
+	$(BENCH) --smoke --out target/bench/page
+	$(BENCH_VENV)/bin/python -m pytest -p no:cacheprovider tests/bench
+
+.PHONY: bench-parts
+bench-parts: setup ## Measure the parts: resampling, log-mel, decoding
 	$(CARGO) bench --locked -p gigastt-core --bench '*'
-	$(CARGO) run --release --locked -p gigastt-sidecar -- bench file $(SAMPLES)/long_00.wav
 
 .PHONY: install
 install: setup ## Install libgigastt under PREFIX (default /usr/local; also DESTDIR, PROFILE, RUNTIME)
@@ -205,7 +234,8 @@ $(VENV)/ready: tests/python/requirements.txt
 $(PY_VENV)/ready: gigastt-py/tests/requirements.txt
 $(PY_ALL_VENV)/ready: gigastt-py/tests/extras/requirements.txt
 $(OPERATIONS_VENV)/ready: tests/python/operations/requirements.txt
-$(VENV)/ready $(PY_VENV)/ready $(PY_ALL_VENV)/ready $(OPERATIONS_VENV)/ready:
+$(BENCH_VENV)/ready: tests/bench/requirements.txt
+$(VENV)/ready $(PY_VENV)/ready $(PY_ALL_VENV)/ready $(OPERATIONS_VENV)/ready $(BENCH_VENV)/ready:
 	rm -rf $(@D)
 	$(PYTHON) -m venv --without-pip $(@D)
 	$(PYTHON) -m pip --python $(@D)/bin/python install --quiet --requirement $<

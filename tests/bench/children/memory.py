@@ -1,0 +1,55 @@
+"""What a model and its streams take: FOLDER SUFFIX THREADS RECORDING SESSIONS. Prints a JSON object, in MB of 10^6 bytes.
+
+Private memory: what no other process shares, so that a model's mapped file does not count.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import gigastt
+
+from sound import read
+
+SPOKEN_S = 10
+
+
+def private_mb() -> float:
+    rows = (line.split() for line in Path("/proc/self/smaps_rollup").read_text().splitlines())
+    return sum(int(row[1]) for row in rows if row[0] in ("Private_Clean:", "Private_Dirty:")) * 1024 / 1e6
+
+
+def settled(streams: list[gigastt.Recognizer]) -> float:
+    """Private memory when every stream has caught up with what it heard."""
+    while any(stream.stats().lag_ms > 1_000 for stream in streams):
+        time.sleep(0.2)
+    time.sleep(1)
+    return private_mb()
+
+
+def hear(streams: list[gigastt.Recognizer], samples) -> None:
+    for stream in streams:
+        stream.push_pcm(samples)
+
+
+def main() -> None:
+    folder, suffix, threads, recording, sessions = sys.argv[1:]
+    samples = (read(Path(recording)) * 32_768).astype("int16")
+    speech, silence = samples[: SPOKEN_S * 16_000], samples[:16_000] * 0
+    bare = private_mb()
+    engine = gigastt.Engine(folder, quantization=suffix, threads=int(threads))
+    loaded = private_mb()
+    engine.transcribe(recording)
+    warm = private_mb()
+    streams = [engine.recognizer(16_000, endpoint="manual") for _ in range(int(sessions))]
+    hear(streams, silence)
+    idle = settled(streams)
+    hear(streams, speech)
+    active = settled(streams)
+    figures = {"model": loaded - bare, "after_file": warm - bare, "idle": idle - warm, "active": active - idle}
+    print(json.dumps({"sessions": int(sessions)} | figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Compares two results of bench.py: `make bench-compare`.
+
+    python tests/bench/compare.py [OLD.json NEW.json]
+
+Without names: the last two of the same size in docs/benchmarks. A change is marked when it is larger than the
+spreads of both runs together. Ends with 1 if something became slower.
+"""
+
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+
+
+def timings(found: dict[str, Any]) -> dict[str, list[float]]:
+    """Seconds of each case."""
+    rows = [*found.get("files", []), *(row | {"who": f"{row['who']}, binding"} for row in found.get("binding_costs", []))]
+    cases = {f"{row['who']}, {row['seconds']} s, {row['threads']} threads": [run["wall_s"] for run in row["runs"]] for row in rows}
+    for row in found.get("loads", []):
+        cases[f"{row['who']}, loading {'cold' if row['cold'] else 'warm'}"] = row["load_s"]
+    return cases
+
+
+def streams(found: dict[str, Any]) -> dict[str, int]:
+    return {crowd["who"]: crowd["summary"]["effective_sessions"] for crowd in found.get("streams", [])}
+
+
+def relative_spread(values: list[float]) -> float:
+    return (max(values) - min(values)) / 2 / statistics.median(values)
+
+
+def last_two() -> list[Path]:
+    for size in ("full", "quick", "smoke"):
+        found = sorted(RESULTS.glob(f"*-{size}.json"))
+        if len(found) > 1:
+            return found[-2:]
+    sys.exit(f"{RESULTS}: there are no two results of the same size; run make bench or make bench-quick again")
+
+
+def main() -> None:
+    old_path, new_path = map(Path, sys.argv[1:3]) if len(sys.argv) > 2 else last_two()
+    old, new = json.loads(old_path.read_text()), json.loads(new_path.read_text())
+    print(f"{old_path.name} -> {new_path.name}")
+    before, after, slower = timings(old), timings(new), 0
+    for case in [case for case in before if case in after]:
+        a, b = statistics.median(before[case]), statistics.median(after[case])
+        sure = abs(b / a - 1) > relative_spread(before[case]) + relative_spread(after[case])
+        slower += sure and b > a
+        print(f"{case:<52} {a:9.3f} s {b:9.3f} s {100 * (b / a - 1):+7.1f} %{'  *' if sure else ''}")
+    most = streams(new)
+    for who, count in streams(old).items():
+        if who in most:
+            print(f"{who + ', streams':<52} {count:>11} {most[who]:>11}")
+    sys.exit(1 if slower else 0)
+
+
+if __name__ == "__main__":
+    main()
