@@ -55,7 +55,7 @@ def files(walls):
 
 
 @pytest.mark.parametrize(
-    ("walls", "code", "mark"), [([1.0, 1.01, 1.02], 0, " *"), ([2.0, 2.01, 2.02], 1, " *"), ([1.4, 2.1, 2.2], 0, "")]
+    ("walls", "code", "mark"), [([1.0, 1.01, 1.02], 0, " *"), ([2.0, 2.01, 2.02], 1, " *"), ([1.2, 1.7, 1.8], 0, "")]
 )
 def test_a_change_counts_when_it_is_larger_than_the_spread(tmp_path, walls, code, mark):
     old, new = tmp_path / "old.json", tmp_path / "new.json"

@@ -21,10 +21,14 @@ def private_mb() -> float:
 
 
 def settled(streams: list[gigastt.Recognizer]) -> float:
-    """Private memory when every stream has caught up with what it heard."""
-    while any(stream.stats().lag_ms > 1_000 for stream in streams):
-        time.sleep(0.2)
-    time.sleep(1)
+    """Private memory when no stream has had work for a second."""
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < 1:
+        time.sleep(0.05)
+        for stream in streams:
+            stream.poll_partial()
+        if any(stream.stats().windows for stream in streams):
+            quiet_since = time.monotonic()
     return private_mb()
 
 
@@ -42,7 +46,7 @@ def main() -> None:
     loaded = private_mb()
     engine.transcribe(recording)
     warm = private_mb()
-    streams = [engine.recognizer(16_000, endpoint="manual") for _ in range(int(sessions))]
+    streams = [engine.recognizer(16_000, endpoint="dictation") for _ in range(int(sessions))]
     hear(streams, silence)
     idle = settled(streams)
     hear(streams, speech)
