@@ -60,7 +60,7 @@ test-python: setup $(VENV)/ready
 # The page in a browser, and what an operator runs.
 .PHONY: test-operations
 test-operations: setup $(VENV)/ready $(OPERATIONS_VENV)/ready
-	scripts/debian-packages chromium nginx openssl ffmpeg curl
+	scripts/debian-packages chromium nginx openssl ffmpeg curl buildah debootstrap
 	command -v promtool >/dev/null || scripts/debian-packages prometheus
 	$(CARGO) build --locked -p gigastt-sidecar --features scripted
 	cp $(TARGET)/debug/gigastt $(TARGET)/debug/gigastt-scripted
