@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from samples import ROOT, spoken
+from samples import ROOT, pcm, spoken, wav
 
 README = (ROOT / "gigastt-py" / "README.md").read_text()
 
@@ -32,3 +32,16 @@ def test_the_other_programs_run():
         run = subprocess.run([sys.executable, "-c", given + program], cwd=ROOT, capture_output=True, text=True)
         assert (run.returncode, run.stderr) == (0, ""), program
         assert spoken("sample_08") in run.stdout, program
+
+
+@pytest.mark.parametrize("name", ["transcribe", "stream", "stream_asyncio"])
+def test_the_examples_run(name):
+    """One reads samples from standard input and the others files."""
+    files = [] if name == "stream" else [str(wav("sample_08"))]
+    command = [sys.executable, str(ROOT / "examples" / "python" / f"{name}.py"), *files]
+    run = subprocess.run(command, input=pcm("sample_08").tobytes(), capture_output=True)
+    assert run.returncode == 0, run.stderr.decode()
+    printed = run.stdout.decode().splitlines()
+    if name == "transcribe":
+        printed = [" ".join(line.split()[-1] for line in printed)]
+    assert printed == [f"{'sample_08.wav: ' if name == 'stream_asyncio' else ''}{spoken('sample_08')}"]

@@ -67,12 +67,12 @@ def test_two_hundred_recordings_with_a_worker_killed(cluster, engine, tmp_path):
     killed = []
 
     def kill():
-        while len(list(output.glob("*.json"))) < 40:
-            if over.wait(0.01):
-                return
-        for actor in actors()[:1]:
-            os.kill(actor, signal.SIGKILL)
-            killed.append(actor)
+        """One of the actors, as soon as 40 recordings are done and one is seen."""
+        while not killed and not over.wait(0.01):
+            if len(list(output.glob("*.json"))) >= 40:
+                for actor in actors()[:1]:
+                    os.kill(actor, signal.SIGKILL)
+                    killed.append(actor)
 
     over = threading.Event()
     killer = threading.Thread(target=kill)
