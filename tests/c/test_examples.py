@@ -1,9 +1,10 @@
 """The examples print the words of the recordings."""
 
+import re
 import wave
 
 import pytest
-from support import SAMPLES, run, spoken
+from support import ROOT, SAMPLES, run, spoken
 
 SAMPLE, OTHER = "sample_08", "sample_04"
 WAV = SAMPLES / f"{SAMPLE}.wav"
@@ -44,6 +45,27 @@ def test_poll_loop(build):
 def test_two_speakers(build):
     printed = run(build("examples/cpp/two_speakers.cpp"), WAV, SAMPLES / f"{OTHER}.wav")
     assert printed.splitlines() == [spoken(SAMPLE), spoken(OTHER)]
+
+
+def test_the_program_in_the_documentation(build, tmp_path):
+    document = (ROOT / "docs" / "embedding.md").read_text()
+    (program,) = re.findall(r"```cpp\n(.*?)```", document, flags=re.S)
+    source = tmp_path / "document.cpp"
+    source.write_text(
+        """#include <fstream>
+#include <gigastt.hpp>
+#include <iostream>
+#include <vector>
+int main(int, char **argv) {
+    std::ifstream file(argv[1], std::ios::binary);
+    file.seekg(44);
+    std::vector<std::int16_t> samples;
+    for (std::int16_t sample; file.read(reinterpret_cast<char *>(&sample), sizeof sample);) samples.push_back(sample);
+"""
+        + program
+        + "}\n"
+    )
+    assert run(build(source), WAV).strip() == spoken(SAMPLE)
 
 
 def test_sessions_side_by_side_are_as_alone(build):
