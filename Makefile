@@ -8,6 +8,7 @@ PY_VENV := target/venv-py
 PY_ALL_VENV := target/venv-py-all
 OPERATIONS_VENV := target/venv-operations
 BENCH_VENV := target/venv-bench
+PEERS_VENV := target/venv-peers
 SAMPLES := tests/samples
 
 .DEFAULT_GOAL := help
@@ -88,11 +89,11 @@ test-c: setup $(VENV)/ready
 
 # What needs Debian's tools or takes long: memory checkers, other build systems, the interface's reference.
 .PHONY: test-c-long
-test-c-long: setup $(VENV)/ready
+test-c-long: setup $(VENV)/ready $(PEERS_VENV)/ready
 	scripts/debian-packages valgrind cmake pkg-config clang
 	command -v abidiff >/dev/null || scripts/debian-packages abigail-tools
 	PREFIX=$(TARGET)/ffi PROFILE=dev scripts/install
-	GIGASTT_PREFIX=$(TARGET)/ffi $(VENV)/bin/python -m pytest -p no:cacheprovider tests/c/long
+	GIGASTT_PREFIX=$(TARGET)/ffi PEERS_VENV=$(PEERS_VENV) $(VENV)/bin/python -m pytest -p no:cacheprovider tests/c/long
 	scripts/sanitize address
 	scripts/sanitize thread
 	scripts/fuzz 60
@@ -235,7 +236,8 @@ $(PY_VENV)/ready: gigastt-py/tests/requirements.txt
 $(PY_ALL_VENV)/ready: gigastt-py/tests/extras/requirements.txt
 $(OPERATIONS_VENV)/ready: tests/python/operations/requirements.txt
 $(BENCH_VENV)/ready: tests/bench/requirements.txt
-$(VENV)/ready $(PY_VENV)/ready $(PY_ALL_VENV)/ready $(OPERATIONS_VENV)/ready $(BENCH_VENV)/ready:
+$(PEERS_VENV)/ready: tests/c/peers/requirements.txt
+$(VENV)/ready $(PY_VENV)/ready $(PY_ALL_VENV)/ready $(OPERATIONS_VENV)/ready $(BENCH_VENV)/ready $(PEERS_VENV)/ready:
 	rm -rf $(@D)
 	$(PYTHON) -m venv --without-pip $(@D)
 	$(PYTHON) -m pip --python $(@D)/bin/python install --quiet --requirement $<

@@ -3,21 +3,8 @@
 import shutil
 
 import pytest
-from support import ROOT, run
-
-EMBEDDED = ROOT / "gigastt-core" / "models" / "embedded"
-WRONG = sorted((ROOT / "gigastt-core" / "tests" / "data" / "models" / "wrong").glob("*.onnx"))
-GRAPHS = [f"v3_e2e_rnnt_{part}.int8w.onnx" for part in ("encoder", "decoder", "joint")]
-VOCAB = "v3_e2e_rnnt_vocab.txt"
-
-BREAKS = {
-    "missing": None,
-    "empty": lambda whole: b"",
-    "half": lambda whole: whole[: len(whole) // 2],
-    "without its end": lambda whole: whole[:-1],
-    "text": lambda whole: "Это не модель.\n".encode() * 100,
-    "noise": lambda whole: bytes((at * 2_654_435_761 >> 13) & 0xFF for at in range(4_096)),
-}
+from broken import BREAKS, GRAPHS, VOCAB, WRONG, copy_model
+from support import run
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +14,7 @@ def opener(build):
 
 @pytest.fixture
 def folder(tmp_path):
-    for file in [*GRAPHS, VOCAB]:
-        shutil.copy(EMBEDDED / file, tmp_path / file)
+    copy_model(tmp_path)
     return tmp_path
 
 

@@ -1,0 +1,25 @@
+"""Models that are not what they should be: how each file of the embedded one is broken in turn."""
+
+import shutil
+
+from support import ROOT
+
+EMBEDDED = ROOT / "gigastt-core" / "models" / "embedded"
+WRONG = sorted((ROOT / "gigastt-core" / "tests" / "data" / "models" / "wrong").glob("*.onnx"))
+GRAPHS = [f"v3_e2e_rnnt_{part}.int8w.onnx" for part in ("encoder", "decoder", "joint")]
+VOCAB = "v3_e2e_rnnt_vocab.txt"
+
+BREAKS = {
+    "missing": None,
+    "empty": lambda whole: b"",
+    "half": lambda whole: whole[: len(whole) // 2],
+    "without its end": lambda whole: whole[:-1],
+    "text": lambda whole: "Это не модель.\n".encode() * 100,
+    "noise": lambda whole: bytes((at * 2_654_435_761 >> 13) & 0xFF for at in range(4_096)),
+}
+
+
+def copy_model(folder):
+    """The embedded model in `folder`, whole."""
+    for file in [*GRAPHS, VOCAB]:
+        shutil.copy(EMBEDDED / file, folder / file)
