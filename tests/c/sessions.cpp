@@ -25,8 +25,20 @@ static Samples samples_of(const std::string &path) {
     return samples;
 }
 
+// An engine with too much to do refuses new streams for a while; the sessions that run go on.
+static gigastt::Recognizer open(const gigastt::Engine &engine) {
+    for (;;) {
+        try {
+            return engine.recognizer(16000);
+        } catch (const gigastt::Error &error) {
+            if (error.status() != GIGASTT_BUSY) throw;
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        }
+    }
+}
+
 static std::string text_of(const gigastt::Engine &engine, const Samples &samples, std::size_t chunk) {
-    gigastt::Recognizer speaker = engine.recognizer(16000);
+    gigastt::Recognizer speaker = open(engine);
     for (std::size_t at = 0; at < samples.size(); at += chunk)
         speaker.push(samples.data() + at, std::min(chunk, samples.size() - at));
     return speaker.finish().json();
@@ -47,7 +59,7 @@ int main(int argc, char **argv) {
         for (std::size_t round = number; round == number || std::chrono::steady_clock::now() < end; ++round) {
             // Several of one thread side by side, pushed in turns of different sizes.
             std::vector<gigastt::Recognizer> speakers;
-            for (std::size_t i = 0; i < open_at_once; ++i) speakers.push_back(engine.recognizer(16000));
+            for (std::size_t i = 0; i < open_at_once; ++i) speakers.push_back(open(engine));
             const auto which = [&](std::size_t i) { return (round + i) % audio.size(); };
             std::vector<std::size_t> at(open_at_once, 0);
             for (bool more = true; more;) {
@@ -62,7 +74,10 @@ int main(int argc, char **argv) {
             }
             for (std::size_t i = 0; i < open_at_once; ++i) {
                 ++sessions;
-                if (speakers[i].finish().json() != alone[which(i)]) ++wrong;
+                const std::string found = speakers[i].finish().json();
+                if (found == alone[which(i)]) continue;
+                ++wrong;
+                std::cerr << "alone " + alone[which(i)] + "\nfound " + found + "\n";
             }
         }
     };
