@@ -106,9 +106,10 @@ def test_onnx_runtime_may_be_linked(prefix, tmp_path):
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     cargo = os.environ.get("CARGO", "cargo")
     package = ["--manifest-path", ROOT / "Cargo.toml", "-p", "gigastt-ffi", "--features", "ort-link"]
-    kind = ["--lib", "--crate-type", "staticlib", "--target-dir", target / "ort-link"]
-    run(cargo, "rustc", "--locked", "--quiet", *package, *kind)
-    archive = target / "ort-link/debug/libgigastt_ffi.a"
+    # In the folder of the other builds, whose dependencies serve here as well. What was built there is written over,
+    # which is why the archive is taken away at once; who installs has cargo put the other one in its place again.
+    run(cargo, "rustc", "--locked", "--quiet", *package, "--lib", "--crate-type", "staticlib")
+    archive = shutil.copy(target / "debug/libgigastt_ffi.a", tmp_path / "libgigastt_ffi.a")
     private = (prefix / "lib/pkgconfig/gigastt.pc").read_text().split("Libs.private:")[1].split()
     shutil.copy(prefix / "lib/gigastt/libonnxruntime.so", tmp_path / "libonnxruntime.so.1")
     program = tmp_path / "bin/words"
