@@ -43,6 +43,27 @@ def test_the_tree_may_be_moved(prefix, tmp_path):
     check(tmp_path / "out")
 
 
+def test_a_package_is_put_together_elsewhere(tmp_path):
+    """`DESTDIR` is where the files go, and nothing in them knows of it. Without ONNX Runtime, as who has his own."""
+    env = {**os.environ, "PREFIX": "/opt/gigastt", "DESTDIR": str(tmp_path), "PROFILE": "dev", "RUNTIME": "none"}
+    run(ROOT / "scripts/install", env=env)
+    assert (tmp_path / "opt/gigastt/lib/libgigastt.so.1").resolve().is_file()
+    assert not (tmp_path / "opt/gigastt/lib/gigastt/libonnxruntime.so").exists()
+    for text in [*tmp_path.rglob("*.pc"), *tmp_path.rglob("*.cmake")]:
+        assert str(tmp_path) not in text.read_text()
+
+
+def test_a_tarball_works_where_it_is_unpacked(tmp_path):
+    tarball = ROOT / run(ROOT / "scripts/dist", env={**os.environ, "PROFILE": "dev"}).split()[-1]
+    shutil.unpack_archive(tarball, tmp_path)
+    (tree,) = tmp_path.iterdir()
+    assert {"LICENSE", "CHANGELOG.md", "embedding.md", "include", "lib"} == {entry.name for entry in tree.iterdir()}
+    env = {**os.environ, "PKG_CONFIG_PATH": str(tree / "lib/pkgconfig")}
+    (tmp_path / "out").mkdir()
+    run("make", "-C", ROOT / "tests/c/pkgconfig", f"OUT={tmp_path / 'out'}", env=env)
+    check(tmp_path / "out")
+
+
 def test_a_clang_module(prefix, tmp_path):
     """What `import CGigastt` of Swift does with the module map."""
     source = tmp_path / "module.c"
