@@ -330,10 +330,7 @@ fn files(root: &Path) -> Vec<String> {
         for entry in entries.map(|entry| entry.expect("the project can be read")) {
             let (name, kind) = (entry.file_name(), entry.file_type().expect("the project can be read"));
             let path = folder.join(&name);
-            // In a second working tree `.git` is a file.
-            if SKIPPED.iter().any(|skipped| name == *skipped) {
-                continue;
-            } else if kind.is_dir() {
+            if kind.is_dir() && !SKIPPED.iter().any(|skipped| name == *skipped) {
                 folders.push(path);
             } else if kind.is_file() {
                 found.push(path.to_string_lossy().replace('\\', "/"));

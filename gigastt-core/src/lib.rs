@@ -65,5 +65,5 @@ pub use model::fake;
 #[cfg(feature = "ort-link")]
 pub use model::use_linked_runtime;
 pub use model::{Bundle, Head, Model, ModelBytes, ModelInfo, Provider, Variant, scan};
-pub use options::{Class, EndpointRule, Mode, Options, Plan, Segmentation, UTTERANCE_MAX_MS};
+pub use options::{Class, Context, EndpointRule, Mode, Options, Plan, Segmentation, UTTERANCE_MAX_MS};
 pub use transcript::{End, EndpointReason, Event, Final, Partial, Span, Token, Transcript, Word};

@@ -162,15 +162,45 @@ pub struct Plan {
     pub edge: u16,
     /// Frames from the newest audio back within which text is not called stable; 0 to 64.
     pub horizon: u16,
+    /// Where the left context comes from.
+    pub context: Context,
+}
+
+/// Where the left context of a step comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Context {
+    /// It is encoded anew with each step.
+    #[default]
+    Window,
+    /// The encoder keeps what it computed of the last [`Plan::left`] frames. An engine whose model cannot
+    /// do that takes windows, with the default's left context.
+    Kept,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { left: 32, step_min: 8, step_first: 3, step_max: 64, right: 12, edge: 4, horizon: 16 }
+        Self {
+            left: 32,
+            step_min: 8,
+            step_first: 3,
+            step_max: 64,
+            right: 12,
+            edge: 4,
+            horizon: 16,
+            context: Context::Window,
+        }
     }
 }
 
 impl Plan {
+    /// This plan where the encoder keeps nothing.
+    pub(crate) fn without_kept_context(self) -> Self {
+        match self.context {
+            Context::Window => self,
+            Context::Kept => Self { left: Self::default().left, context: Context::Window, ..self },
+        }
+    }
+
     /// Checks the ranges stated on the fields.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use gigastt_core::audio::pcm::SampleFormat;
-use gigastt_core::{EndpointRule, Plan, Provider};
+use gigastt_core::{Context, EndpointRule, Plan, Provider};
 use log::LevelFilter;
 
 use crate::eval::Compare;
@@ -279,8 +279,8 @@ pub(crate) struct Eval {
     #[arg(long)]
     pub live: bool,
 
-    /// How live text is made: LEFT/FIRST/MIN/MAX/RIGHT/EDGE/HORIZON in frames of 40 ms, as in docs/streaming.md;
-    /// several, separated by commas, are compared. Without it: the library's own.
+    /// How live text is made: LEFT/FIRST/MIN/MAX/RIGHT/EDGE/HORIZON in frames of 40 ms, as in docs/streaming.md,
+    /// after `kept:` if the encoder is to keep what it has computed; several, separated by commas, are compared. Without it: the library's own.
     #[arg(long, value_name = "PLAN", value_delimiter = ',', requires = "live", value_parser = plan)]
     pub plan: Vec<Plan>,
 
@@ -365,7 +365,7 @@ pub(crate) struct BenchStreams {
     pub endpoint: String,
 
     /// How partials are made, in frames of 40 ms: LEFT/FIRST/MIN/MAX/RIGHT/EDGE/HORIZON, as in
-    /// docs/streaming.md. Without it: the library's own.
+    /// docs/streaming.md; after `kept:` if the encoder is to keep what it has computed. Without it: the library's own.
     #[arg(long, value_name = "PLAN", value_parser = plan)]
     pub plan: Option<Plan>,
 
@@ -391,10 +391,14 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 fn plan(text: &str) -> Result<Plan, String> {
-    let frames: Result<Vec<u16>, _> = text.split('/').map(str::parse).collect();
+    let (context, frames) = match text.strip_prefix("kept:") {
+        Some(frames) => (Context::Kept, frames),
+        None => (Context::Window, text),
+    };
+    let frames: Result<Vec<u16>, _> = frames.split('/').map(str::parse).collect();
     match frames.as_deref() {
         Ok(&[left, step_first, step_min, step_max, right, edge, horizon]) => {
-            let plan = Plan { left, step_min, step_first, step_max, right, edge, horizon };
+            let plan = Plan { left, step_min, step_first, step_max, right, edge, horizon, context };
             plan.validate().map(|()| plan).map_err(|error| error.to_string())
         }
         _ => Err("expected seven numbers with / between them".into()),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gigastt_core::{Engine, Model, Result};
+use gigastt_core::{Context, Engine, EngineBuilder, Model, Plan, Result};
 
 use crate::{cli, download, models};
 
@@ -12,6 +12,17 @@ use crate::{cli, download, models};
 /// As `EngineBuilder::build`.
 pub(crate) fn build(args: &cli::Engine) -> Result<Engine> {
     build_for(args, None, None)
+}
+
+/// As [`build`], for streams with these plans.
+///
+/// # Errors
+/// As `EngineBuilder::build`.
+pub(crate) fn build_to_compare(args: &cli::Engine, plans: &[Plan]) -> Result<Engine> {
+    match plans.iter().any(|plan| plan.context == Context::Kept) {
+        true => builder(args, None, None)?.keep_context(true).build(),
+        false => build(args),
+    }
 }
 
 /// As [`build`], for as many streams, and with as many threads unless the arguments name a number.
@@ -27,6 +38,10 @@ pub(crate) fn build_for(
     if args.model.as_deref() == Some(Path::new("scripted")) {
         return Engine::fake(gigastt_core::fake::Script::default(), 2);
     }
+    builder(args, threads, max_sessions)?.build()
+}
+
+fn builder(args: &cli::Engine, threads: Option<u16>, max_sessions: Option<usize>) -> Result<EngineBuilder> {
     let mut model = match &args.model {
         Some(name) if name == Path::new(models::EMBEDDED) => Model::embedded(),
         Some(name) => match download::by_name(name) {
@@ -48,5 +63,5 @@ pub(crate) fn build_for(
     if let Some(library) = &args.runtime {
         builder = builder.runtime(library);
     }
-    builder.build()
+    Ok(builder)
 }

@@ -7,7 +7,8 @@
 //!
 //!     cargo run --release -p gigastt-tests --example plans -- FOLDER PLAN...
 //!
-//! A plan is `left/step_first/step_min/step_max/right/edge/horizon`, in encoder frames of 40 ms.
+//! A plan is `left/step_first/step_min/step_max/right/edge/horizon`, in encoder frames of 40 ms, after `kept:`
+//! if the encoder is to keep what it has computed.
 
 #![allow(clippy::print_stdout)]
 
@@ -16,7 +17,9 @@ use std::time::{Duration, Instant};
 
 use gigastt_core::audio::Source as _;
 use gigastt_core::audio::file::FileSource;
-use gigastt_core::{EndpointRule, Engine, Error, ErrorKind, Event, Options, Plan, Recognizer, Result};
+use gigastt_core::{
+    Context, EndpointRule, Engine, Error, ErrorKind, Event, Options, Plan, Recognizer, Result,
+};
 use serde_json::json;
 
 const PIECE_MS: usize = 20;
@@ -33,7 +36,7 @@ fn main() -> Result<()> {
         let plan = parse(&name).ok_or_else(usage)?;
         plan.validate()?;
         // The sums of an engine are those of one plan.
-        let engine = Engine::builder().threads(1).build()?;
+        let engine = Engine::builder().threads(1).keep_context(plan.context == Context::Kept).build()?;
         let mut audio_s = 0.0;
         for path in recordings(&folder)? {
             audio_s += play(&engine, &name, plan, &path)?;
@@ -51,9 +54,13 @@ fn main() -> Result<()> {
 }
 
 fn parse(name: &str) -> Option<Plan> {
+    let (context, name) = match name.strip_prefix("kept:") {
+        Some(name) => (Context::Kept, name),
+        None => (Context::Window, name),
+    };
     let frames: Vec<u16> = name.split('/').map(str::parse).collect::<std::result::Result<_, _>>().ok()?;
     let [left, step_first, step_min, step_max, right, edge, horizon] = frames[..] else { return None };
-    Some(Plan { left, step_min, step_first, step_max, right, edge, horizon })
+    Some(Plan { left, step_min, step_first, step_max, right, edge, horizon, context })
 }
 
 fn recordings(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -136,16 +136,14 @@ impl<S> Batcher<S> {
         alive: impl Fn(&S) -> bool,
     ) -> Vec<(Ticket, Entry<S>)> {
         let frames = first.job.frames();
-        let shared = first.job.purpose == Purpose::Tentative && frames <= BATCH_FRAMES_MAX;
+        let shared = joins(&first.job) && frames <= BATCH_FRAMES_MAX;
         let mut batch = vec![(ticket, first)];
         if !shared {
             return batch;
         }
         let affordable = BATCH_TIME_MAX.as_secs_f64() / self.speed.estimate(frames).as_secs_f64();
         let most = (affordable as usize).clamp(1, BATCH_MAX);
-        let fits = |e: &Entry<S>| {
-            e.job.purpose == Purpose::Tentative && e.job.frames() == frames && alive(&e.stream)
-        };
+        let fits = |e: &Entry<S>| joins(&e.job) && e.job.frames() == frames && alive(&e.stream);
         for at in (0..self.queue.len()).rev() {
             if batch.len() == most {
                 break;
@@ -211,6 +209,12 @@ impl<S> Batcher<S> {
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
     }
+}
+
+/// Whether the window may share a call. Steps of an encoder that keeps its past do not: their positions
+/// differ.
+pub(crate) fn joins(job: &Job) -> bool {
+    job.purpose == Purpose::Tentative && job.past.is_none()
 }
 
 /// Measured seconds per mel frame, apart for short and long windows, because attention makes long

@@ -24,7 +24,7 @@ pub use self::recognizer::{Recognizer, RecognizerStats};
 pub use self::transcribe::{Audio, Hooks, Progress};
 use self::worker::Workers;
 use crate::model::{LoadOptions, Model, ModelInfo, Network, Provider};
-use crate::options::{Class, Options};
+use crate::options::{Class, Options, Plan};
 use crate::{Error, ErrorKind, Result};
 
 /// The most worker threads.
@@ -51,6 +51,13 @@ struct Parts {
     workers: Workers,
     network: Arc<dyn Network>,
     count: usize,
+}
+
+impl Parts {
+    /// The plan, of windows if the model's encoder keeps nothing.
+    fn within_reach(&self, plan: Plan) -> Plan {
+        if self.network.keeps() { plan } else { plan.without_kept_context() }
+    }
 }
 
 /// What an engine has done and does.
@@ -119,6 +126,14 @@ impl EngineBuilder {
     #[must_use]
     pub fn max_symbols(mut self, max_symbols: u32) -> Self {
         self.load.max_symbols = max_symbols;
+        self
+    }
+
+    /// Makes the encoder keep what it has computed, for plans with [`Context::Kept`](crate::Context); default:
+    /// it does not. Loading takes longer, and an encoder that is not understood stays as it is.
+    #[must_use]
+    pub fn keep_context(mut self, keep: bool) -> Self {
+        self.load.keeping = keep;
         self
     }
 

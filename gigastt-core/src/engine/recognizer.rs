@@ -66,8 +66,9 @@ pub struct RecognizerStats {
 }
 
 impl Recognizer {
-    pub(super) fn open(inner: Arc<Inner>, options: Options) -> Result<Self> {
+    pub(super) fn open(inner: Arc<Inner>, mut options: Options) -> Result<Self> {
         let parts = inner.parts()?;
+        options.partials = options.partials.map(|plan| parts.within_reach(plan));
         let resampler = Resampler::new(options.format, options.channels)?;
         let front = parts.network.front_end();
         let session = Session::new(options.clone(), parts.network.vocab(), front, parts.count);
@@ -331,7 +332,8 @@ impl Recognizer {
             return Err(Error::new(ErrorKind::InvalidArgument, message).about("partials"));
         }
         plan.map_or(Ok(()), |plan| plan.validate())?;
-        self.session.set_partials(plan);
+        let parts = self.inner.parts()?;
+        self.session.set_partials(plan.map(|plan| parts.within_reach(plan)));
         Ok(())
     }
 

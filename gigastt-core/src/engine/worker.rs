@@ -150,10 +150,10 @@ impl Worker {
 
     /// Windows of several streams in one call. Should it fail, each is run alone, so that the
     /// failure stays with the stream that causes it.
-    fn serve_together(&mut self, batch: Batch) {
+    fn serve_together(&mut self, mut batch: Batch) {
         let started = Instant::now();
         let never = Interrupt::default();
-        let encoded = self.encode(&batch, &never);
+        let encoded = self.encode(&mut batch, &never);
         let Ok(encoded) = encoded else {
             for one in batch {
                 self.serve(vec![one]);
@@ -163,10 +163,10 @@ impl Worker {
         self.answer(batch, &encoded, started);
     }
 
-    fn serve(&mut self, batch: Batch) {
+    fn serve(&mut self, mut batch: Batch) {
         let started = Instant::now();
         let Some(mailbox) = batch.first().map(|(_, e)| Arc::clone(&e.stream)) else { return };
-        match self.encode(&batch, &mailbox.interrupt) {
+        match self.encode(&mut batch, &mailbox.interrupt) {
             Ok(encoded) => self.answer(batch, &encoded, started),
             Err(error) => {
                 for (ticket, entry) in batch {
@@ -177,7 +177,12 @@ impl Worker {
         }
     }
 
-    fn encode(&mut self, batch: &Batch, interrupt: &Interrupt) -> Result<Encoded> {
+    fn encode(&mut self, batch: &mut Batch, interrupt: &Interrupt) -> Result<Encoded> {
+        if let [(_, Entry { job, .. })] = batch.as_mut_slice()
+            && let Some(past) = &mut job.past
+        {
+            return self.guarded(|lane| lane.step(&job.mel, job.decode.len(), past, interrupt));
+        }
         let windows: Vec<&[f32]> = batch.iter().map(|(_, e)| e.job.mel.as_slice()).collect();
         self.guarded(|lane| lane.encode(&windows, interrupt))
     }

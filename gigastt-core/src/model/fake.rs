@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::sync::{Condvar, Mutex};
 
-use super::{DecoderState, Encoded, Interrupt, Lane, MELS, Network, Vocab, encoder_frames};
+use super::{DecoderState, Encoded, Interrupt, Lane, MELS, Network, Past, Vocab, encoder_frames};
 use crate::audio::{FrontEnd, vad};
 use crate::{Error, ErrorKind, Result, Token};
 
@@ -70,6 +70,10 @@ impl Network for FakeNetwork {
         Box::new(FakeFrontEnd::default())
     }
 
+    fn keeps(&self) -> bool {
+        true
+    }
+
     fn lane(&self) -> Result<Box<dyn Lane>> {
         Ok(Box::new(FakeLane { script: self.script }))
     }
@@ -109,6 +113,21 @@ pub(crate) fn hear(mel: &[f32]) -> Vec<f32> {
     let word = |frame: usize| (mel[frame * 4 * MELS] * 1024.0).round();
     let garbled = |frame: usize| frame + GARBLED >= frames && word(frame) != 0.0;
     (0..frames).map(|f| if garbled(f) { GARBAGE as f32 } else { word(f) }).collect()
+}
+
+/// The words heard in a step and its right context. A past that is not whole, or not that of the
+/// frames just before, makes all of them garbage.
+pub(crate) fn hear_step(mel: &[f32], step: usize, past: &mut Past) -> Vec<f32> {
+    let before = past.before();
+    let mut heard = hear(mel);
+    let new = heard.split_off(before.min(heard.len()));
+    past.prepare(1, (0, 0));
+    let known = |back: usize| past.row(0, 1, back).map(|row| f32::from(row[0]));
+    let fits = past.is_whole() && (1..=before).all(|back| known(back) == Some(heard[before - back]));
+    let rows: Vec<u16> = new[..step].iter().map(|word| *word as u16).collect();
+    past.keep(0, 1, &rows);
+    past.advance(step);
+    if fits { new } else { vec![GARBAGE as f32; new.len()] }
 }
 
 /// Decodes heard words: a word is recognised where it differs from the frame before, and comes out
@@ -157,16 +176,15 @@ impl Lane for FakeLane {
     fn encode(&mut self, windows: &[&[f32]], interrupt: &Interrupt) -> Result<Encoded> {
         self.work(windows.iter().map(|w| w.len() / MELS).sum(), interrupt)?;
         let data: Vec<f32> = windows.iter().flat_map(|window| hear(window)).collect();
-        if data.contains(&(FAILS as f32)) {
-            return Err(Error::new(ErrorKind::Inference, "the script says so"));
-        }
-        assert!(!data.contains(&(PANICS as f32)), "the script says so");
-        if data.contains(&(STAYS as f32)) {
-            let never = Mutex::new(());
-            drop(Condvar::new().wait_while(never.lock(), |()| true));
-        }
         let frames = windows.first().map_or(0, |w| encoder_frames(w.len() / MELS));
-        Ok(Encoded { data, frames, width: 1 })
+        understood(data, frames)
+    }
+
+    fn step(&mut self, mel: &[f32], step: usize, past: &mut Past, interrupt: &Interrupt) -> Result<Encoded> {
+        self.work(mel.len() / MELS, interrupt)?;
+        let data = hear_step(mel, step, past);
+        let frames = data.len();
+        understood(data, frames)
     }
 
     fn decode(
@@ -182,4 +200,17 @@ impl Lane for FakeLane {
         decode(heard, frames, state, tokens);
         Ok(())
     }
+}
+
+/// Frames heard, unless the script breaks one of them.
+fn understood(data: Vec<f32>, frames: usize) -> Result<Encoded> {
+    if data.contains(&(FAILS as f32)) {
+        return Err(Error::new(ErrorKind::Inference, "the script says so"));
+    }
+    assert!(!data.contains(&(PANICS as f32)), "the script says so");
+    if data.contains(&(STAYS as f32)) {
+        let never = Mutex::new(());
+        drop(Condvar::new().wait_while(never.lock(), |()| true));
+    }
+    Ok(Encoded { data, frames, width: 1 })
 }

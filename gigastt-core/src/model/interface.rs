@@ -38,7 +38,7 @@ pub(crate) enum Dtype {
 }
 
 /// An encoder or a whole CTC network.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Encoder {
     /// Log-mel, f32 `[B, 64, T]`.
     pub audio: String,

@@ -11,6 +11,7 @@ pub mod fake;
 mod graph;
 mod interface;
 mod ort;
+mod past;
 mod runtime;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::sync::Mutex;
 
+pub(crate) use self::past::{BEFORE, Past};
 pub(crate) use self::vocab::Vocab;
 use crate::audio::{Acoustic, FrontEnd};
 use crate::{Error, ErrorKind, Result, Token};
@@ -88,11 +90,19 @@ pub(crate) struct LoadOptions {
     pub intra_threads: usize,
     /// The most tokens an RNN-T head may give for one encoder frame, at least 1.
     pub max_symbols: u32,
+    /// Whether the encoder is to keep what it has computed, if it can be made to.
+    pub keeping: bool,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { runtime: None, provider: Provider::Cpu, intra_threads: 1, max_symbols: MAX_SYMBOLS }
+        Self {
+            runtime: None,
+            provider: Provider::Cpu,
+            intra_threads: 1,
+            max_symbols: MAX_SYMBOLS,
+            keeping: false,
+        }
     }
 }
 
@@ -163,6 +173,9 @@ pub(crate) trait Network: Send + Sync {
         Box::<Acoustic>::default()
     }
 
+    /// Whether its encoder keeps what it has computed, so that lanes can run [`Lane::step`].
+    fn keeps(&self) -> bool;
+
     /// A new execution context. Each worker owns one.
     fn lane(&self) -> Result<Box<dyn Lane>>;
 }
@@ -174,6 +187,13 @@ pub(crate) trait Lane: Send {
     /// # Errors
     /// `Cancelled` when `interrupt` ended the call, else `Inference`. The lane can be used again.
     fn encode(&mut self, windows: &[&[f32]], interrupt: &Interrupt) -> Result<Encoded>;
+
+    /// Encodes the frames from where `past` ends, of which the first `step` become part of it. `mel`
+    /// begins [`Past::before`] encoder frames earlier.
+    ///
+    /// # Errors
+    /// As `encode`; `past` is then unspecified. `Internal` where [`Network::keeps`] says no.
+    fn step(&mut self, mel: &[f32], step: usize, past: &mut Past, interrupt: &Interrupt) -> Result<Encoded>;
 
     /// Decodes encoder frames `frames` of item `item`, greedily, advancing `state` and appending to
     /// `tokens`; their `frame` counts from the window's start.

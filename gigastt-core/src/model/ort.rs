@@ -6,27 +6,33 @@
 //! explicitly and never spin. What ONNX Runtime has to say goes to the `log` crate; failures come back
 //! as errors besides.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use crate::sync::Mutex;
+use half::f16;
+use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use ort::environment::{Environment, EnvironmentBuilder};
 use ort::ep::{self, ExecutionProvider as _};
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::session::{RunOptions, Session, SessionOutputs};
-use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
+use ort::session::{RunOptions, Session, SessionInputValue, SessionOutputs};
+use ort::value::{Outlet, PrimitiveTensorElementType, TensorElementType, TensorRef, ValueType};
 use ort::{ErrorCode, LoadDynamicError};
 
 use super::bundle::{Content, Graphs, Part, Spec};
 use super::decode::{self, Transducer};
 use super::graph::cut::{self, Cut};
+use super::graph::streaming::{self, Ports, Shape};
 use super::interface::{self, Dtype, Encoder, Interface, Joint, Port, Predictor, STATE};
 use super::runtime::{Found, How, LOADER_NAMES, Places};
 use super::vocab::Vocab;
-use super::{DecoderState, Encoded, Interrupt, Lane, LoadOptions, MELS, Network, Provider, encoder_frames};
+use super::{
+    DecoderState, Encoded, Interrupt, Lane, LoadOptions, MELS, Network, Past, Provider, encoder_frames,
+};
 use crate::{Error, ErrorKind, Result, Token};
 
 /// The library of this process, once it is loaded.
@@ -135,12 +141,19 @@ pub(crate) fn open(spec: Spec, options: &LoadOptions) -> Result<OrtNetwork> {
         let message = format!("the loaded ONNX Runtime has no provider {}", options.provider.code());
         return Err(Error::new(ErrorKind::Provider, message));
     }
-    let (options, joint) = (options.clone(), OnceLock::new());
-    let network = OrtNetwork { environment, spec, options, joint, spare: Mutex::new(None) };
+    let (options, joint, keeping) = (options.clone(), OnceLock::new(), OnceLock::new());
+    let network = OrtNetwork { environment, spec, options, joint, keeping, spare: Mutex::new(None) };
     let lane = network.open_lane()?;
     *network.spare.lock() = Some(lane);
     Ok(network)
 }
+
+/// Mel frames under an encoder frame.
+const STRIDE: usize = 4;
+/// Encoder frames on which an encoder that keeps what it has computed is compared with the original, and the
+/// largest deviation that rounding may cause: of kept rows to 16 bits, of activations to 8.
+const CHECKED: usize = 36;
+const DEVIATION_MAX: f32 = 0.05;
 
 /// A model on ONNX Runtime.
 pub(crate) struct OrtNetwork {
@@ -149,6 +162,8 @@ pub(crate) struct OrtNetwork {
     options: LoadOptions,
     /// How the joint network is run, found out with the first lane.
     joint: OnceLock<(Joint, Option<Cut>)>,
+    /// The encoder's tensors if it can be made to keep what it has computed, found out with the first lane.
+    keeping: OnceLock<Option<Encoder>>,
     /// The lane that was opened to validate the model; the first worker gets it.
     spare: Mutex<Option<OrtLane>>,
 }
@@ -156,6 +171,10 @@ pub(crate) struct OrtNetwork {
 impl Network for OrtNetwork {
     fn vocab(&self) -> Arc<Vocab> {
         Arc::clone(&self.spec.vocab)
+    }
+
+    fn keeps(&self) -> bool {
+        matches!(self.keeping.get(), Some(Some(_)))
     }
 
     fn lane(&self) -> Result<Box<dyn Lane>> {
@@ -180,32 +199,84 @@ impl OrtNetwork {
 
     fn open_lane(&self) -> Result<OrtLane> {
         let vocab = self.spec.vocab.len();
-        let (encoder, ports, width, rnnt) = match &self.spec.graphs {
-            Graphs::Ctc(part) => {
-                let (session, ports) =
-                    self.session(part, self.options.provider, |g| Encoder::of_ctc(g, vocab))?;
-                (session, ports, vocab, None)
-            }
+        let ((encoder, ports, shape), width, rnnt) = match &self.spec.graphs {
+            Graphs::Ctc(part) => (self.open_encoder(part, |g| Encoder::of_ctc(g, vocab))?, vocab, None),
             Graphs::Rnnt { encoder, decoder, joint } => {
-                let (session, ports) = self.session(encoder, self.options.provider, Encoder::of_rnnt)?;
+                let (session, ports, shape) = self.open_encoder(encoder, Encoder::of_rnnt)?;
                 // Their calls take microseconds; the way to another device and back takes longer.
                 let predictor = self.session(decoder, Provider::Cpu, Predictor::of)?;
                 let (width, joint) = self.open_joint(joint, &ports)?;
                 let networks = Rnnt { predictor, joint, width, scores: Vec::new(), classes: vocab };
-                (session, ports, width, Some(Box::new(networks)))
+                ((session, ports, shape), width, Some(Box::new(networks)))
             }
         };
         let (blank, max_symbols) = (self.spec.vocab.blank(), self.options.max_symbols);
-        Ok(OrtLane {
+        let mut lane = OrtLane {
             encoder,
             ports,
+            shape: None,
             width,
             rnnt,
             blank,
             max_symbols,
             audio: Vec::new(),
             lengths: Vec::new(),
-        })
+        };
+        if shape.is_some() {
+            lane.shape = shape.map(Layers::new);
+        } else if self.options.keeping && self.keeping.get().is_none() {
+            self.make_keep(&mut lane);
+        }
+        Ok(lane)
+    }
+
+    /// The encoder as it is, or keeping what it has computed if that was found to work.
+    fn open_encoder(
+        &self,
+        part: &Part,
+        check: impl FnOnce(&Interface) -> Result<Encoder>,
+    ) -> Result<(Session, Encoder, Option<Shape>)> {
+        if let Some(Some(ports)) = self.keeping.get() {
+            let (session, shape) = self.open_streaming(part, ports)?;
+            return Ok((session, ports.clone(), Some(shape)));
+        }
+        let (session, ports) = self.session(part, self.options.provider, check)?;
+        Ok((session, ports, None))
+    }
+
+    fn open_streaming(&self, part: &Part, ports: &Encoder) -> Result<(Session, Shape)> {
+        let streaming = streaming::encoder(part.content.read()?, ports).map_err(|e| e.about(&part.name))?;
+        let session = self.builder(self.options.provider)?.commit_from_memory(&streaming.file);
+        Ok((session.map_err(inference)?, streaming.shape))
+    }
+
+    /// Puts an encoder that keeps what it has computed in the place of the lane's, if there can be one and
+    /// it computes what that does.
+    fn make_keep(&self, lane: &mut OrtLane) {
+        let part = match &self.spec.graphs {
+            Graphs::Ctc(part) | Graphs::Rnnt { encoder: part, .. } => part,
+        };
+        let mut replace = || {
+            let mel: Vec<f32> =
+                (0..CHECKED * STRIDE * MELS).map(|n| (n as f32 * 0.7).sin() * 4.0 - 8.0).collect();
+            let expected = lane.encode(&[&mel], &Interrupt::default())?;
+            let (session, shape) = self.open_streaming(part, &lane.ports)?;
+            let plain = std::mem::replace(&mut lane.encoder, session);
+            lane.shape = Some(Layers::new(shape));
+            let deviation = lane.deviation(&mel, &expected);
+            if !deviation.as_ref().is_ok_and(|deviation| *deviation < DEVIATION_MAX) {
+                (lane.encoder, lane.shape) = (plain, None);
+            }
+            deviation
+        };
+        match replace() {
+            Ok(deviation) if deviation < DEVIATION_MAX => _ = self.keeping.set(Some(lane.ports.clone())),
+            outcome => {
+                let reason = outcome.map_or_else(|e| e.to_string(), |d| format!("it would be {d} off"));
+                log::warn!("{}: keeps no context: {reason}", part.name);
+                let _ = self.keeping.set(None);
+            }
+        }
     }
 
     /// Makes lanes join frame by frame, as published; says whether they did not before.
@@ -383,6 +454,8 @@ fn width(encoder: &Encoder, joint: &Joint) -> Result<usize> {
 struct OrtLane {
     encoder: Session,
     ports: Encoder,
+    /// Of an encoder that keeps what it has computed.
+    shape: Option<Layers>,
     width: usize,
     /// `None` for a CTC network.
     rnnt: Option<Box<Rnnt>>,
@@ -399,31 +472,25 @@ impl Lane for OrtLane {
         if frames == 0 {
             return Ok(Encoded { data: Vec::new(), frames: 0, width: self.width });
         }
-        self.audio.clear();
-        self.audio.resize(windows.len() * frames * MELS, 0.0);
-        for (window, item) in windows.iter().zip(self.audio.chunks_exact_mut(frames * MELS)) {
-            transpose(window, MELS, item);
+        if self.shape.is_some() {
+            return self.run(windows, None, interrupt);
         }
+        self.take(windows, frames);
         self.lengths.clear();
         self.lengths.resize(windows.len(), frames as i64);
-        let run_options = Arc::new(RunOptions::new().map_err(inference)?);
-        let hook = {
-            let run_options = Arc::clone(&run_options);
-            move || _ = run_options.terminate()
-        };
         let audio = TensorRef::from_array_view(([windows.len(), MELS, frames], self.audio.as_slice()));
         let lengths = TensorRef::from_array_view(([windows.len()], self.lengths.as_slice()));
         let inputs = ort::inputs![
             self.ports.audio.as_str() => audio.map_err(inference)?,
             self.ports.length.as_str() => lengths.map_err(inference)?,
         ];
-        let outputs = interrupt.during(hook, || self.encoder.run_with_options(inputs, &run_options));
-        let outputs = match outputs {
-            Some(Ok(outputs)) => outputs,
-            Some(Err(e)) if !interrupt.fired() => return Err(inference(e)),
-            _ => return Err(Error::new(ErrorKind::Cancelled, "cancelled while encoding")),
-        };
+        let run_options = run_options()?;
+        let outputs = call(&mut self.encoder, inputs, &run_options, interrupt)?;
         encoded(&self.ports, &outputs, windows.len(), encoder_frames(frames), self.width)
+    }
+
+    fn step(&mut self, mel: &[f32], step: usize, past: &mut Past, interrupt: &Interrupt) -> Result<Encoded> {
+        self.run(&[mel], Some((step, past)), interrupt)
     }
 
     fn decode(
@@ -443,6 +510,150 @@ impl Lane for OrtLane {
             None => decode::ctc(self.blank, frames, state, tokens, interrupt),
         }
     }
+}
+
+impl OrtLane {
+    /// Makes windows of so many mel frames the encoder's input.
+    fn take(&mut self, windows: &[&[f32]], frames: usize) {
+        self.audio.clear();
+        self.audio.resize(windows.len() * frames * MELS, 0.0);
+        for (window, item) in windows.iter().zip(self.audio.chunks_exact_mut(frames * MELS)) {
+            transpose(window, MELS, item);
+        }
+    }
+
+    /// A call of an encoder that keeps what it has computed: on windows as they are, or on a step of so many
+    /// frames after a past.
+    fn run(
+        &mut self,
+        windows: &[&[f32]],
+        mut step: Option<(usize, &mut Past)>,
+        interrupt: &Interrupt,
+    ) -> Result<Encoded> {
+        let frames = equal_frames(windows)?;
+        self.take(windows, frames);
+        let Some(Layers { shape: Shape { layers, width, past: inputs_kept }, ports, zeros }) =
+            &mut self.shape
+        else {
+            return Err(Error::new(ErrorKind::Internal, "this encoder keeps nothing"));
+        };
+        let (layers, width, convolution) = (*layers, *width, *width * *inputs_kept);
+        if let Some((_, past)) = &mut step {
+            past.prepare(2 * layers, (layers, convolution));
+        }
+        let past = step.as_ref().map(|(step, past)| (*step, &**past));
+        let (count, offset, kept, before) =
+            past.map_or((0, 0, 0, 0), |(step, past)| (step, past.frames(), past.kept(), past.before()));
+        let expected = encoder_frames(frames).checked_sub(before).filter(|expected| count <= *expected);
+        let expected = expected.ok_or_else(|| {
+            let message = format!("{frames} mel frames hold no step of {count} frames after {before}");
+            Error::new(ErrorKind::Internal, message)
+        })?;
+        zeros.resize(windows.len() * convolution, 0.0);
+        let (offset, count_given) = ([offset as i64], [count as i64]);
+        let audio = TensorRef::from_array_view(([windows.len(), MELS, frames], self.audio.as_slice()));
+        let mut inputs = ort::inputs![
+            self.ports.audio.as_str() => audio.map_err(inference)?,
+            streaming::OFFSET => TensorRef::from_array_view(([1], offset.as_slice())).map_err(inference)?,
+            streaming::STEP => TensorRef::from_array_view(([1], count_given.as_slice())).map_err(inference)?,
+        ];
+        for (layer, ports) in ports.iter().enumerate() {
+            for (kind, [name, _]) in [(2 * layer, &ports.keys), (2 * layer + 1, &ports.values)] {
+                let rows = past.map_or([].as_slice(), |(_, past)| past.rows(kind));
+                let rows: &[f16] = HalfBitsSliceExt::reinterpret_cast(rows);
+                let rows =
+                    TensorRef::from_array_view(([windows.len(), kept, width], rows)).map_err(inference)?;
+                inputs.push((name.as_str().into(), rows.into()));
+            }
+            let values = past.map_or(zeros.as_slice(), |(_, past)| past.convolution(layer));
+            let dims = [windows.len(), width, *inputs_kept];
+            let values = TensorRef::from_array_view((dims, values)).map_err(inference)?;
+            inputs.push((ports.convolution[0].as_str().into(), values.into()));
+        }
+        let run_options = run_options()?;
+        let outputs = call(&mut self.encoder, inputs, &run_options, interrupt)?;
+        let encoded = encoded(&self.ports, &outputs, windows.len(), expected, self.width)?;
+        let Some((step, past)) = step else { return Ok(encoded) };
+        for (layer, ports) in ports.iter().enumerate() {
+            for (kind, [_, name]) in [(2 * layer, &ports.keys), (2 * layer + 1, &ports.values)] {
+                let rows = values_of::<f16>(&outputs, name, step * width)?;
+                past.keep(kind, width, HalfFloatSliceExt::reinterpret_cast(rows));
+            }
+            let values = values_of::<f32>(&outputs, &ports.convolution[1], convolution)?;
+            past.keep_convolution(layer, values);
+        }
+        past.advance(step);
+        Ok(encoded)
+    }
+
+    /// How far what the encoder gives is from `expected` for `mel`: in one step, and in two of which the first
+    /// hears everything. They would be equal but for rounding.
+    fn deviation(&mut self, mel: &[f32], expected: &Encoded) -> Result<f32> {
+        let (interrupt, step) = (Interrupt::default(), expected.frames / 3);
+        let whole = self.encode(&[mel], &interrupt)?;
+        let mut past = Past::new(expected.frames, 0);
+        let first = self.step(mel, step, &mut past, &interrupt)?;
+        let rest = &mel[(step - past.before()) * STRIDE * MELS..];
+        let second = self.step(rest, expected.frames - step, &mut past, &interrupt)?;
+        let both = [&first.data[..(step * first.width).min(first.data.len())], &second.data].concat();
+        Ok(relative(&whole.data, &expected.data).max(relative(&both, &expected.data)))
+    }
+}
+
+/// The norm of the difference in norms of `expected`.
+fn relative(found: &[f32], expected: &[f32]) -> f32 {
+    let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|value| value * value).sum::<f32>().sqrt();
+    let difference =
+        norm(&mut found.iter().zip(expected).map(|(a, b)| a - b)) / norm(&mut expected.iter().copied());
+    if found.len() == expected.len() && difference.is_finite() { difference } else { f32::INFINITY }
+}
+
+/// The layers of an encoder that keeps what it has computed.
+struct Layers {
+    shape: Shape,
+    ports: Vec<Ports>,
+    /// What stands for the past of the convolutions at an utterance's start.
+    zeros: Vec<f32>,
+}
+
+impl Layers {
+    fn new(shape: Shape) -> Self {
+        Self { shape, ports: (0..shape.layers).map(Ports::of).collect(), zeros: Vec::new() }
+    }
+}
+
+/// Runs a session under an interrupt.
+fn call<'r, 's: 'r, 'i, 'v: 'i>(
+    session: &'s mut Session,
+    inputs: Vec<(Cow<'i, str>, SessionInputValue<'v>)>,
+    run_options: &'r Arc<RunOptions>,
+    interrupt: &Interrupt,
+) -> Result<SessionOutputs<'r>> {
+    let hook = {
+        let run_options = Arc::clone(run_options);
+        move || _ = run_options.terminate()
+    };
+    match interrupt.during(hook, || session.run_with_options(inputs, run_options)) {
+        Some(Ok(outputs)) => Ok(outputs),
+        Some(Err(e)) if !interrupt.fired() => Err(inference(e)),
+        _ => Err(Error::new(ErrorKind::Cancelled, "cancelled while encoding")),
+    }
+}
+
+fn run_options() -> Result<Arc<RunOptions>> {
+    Ok(Arc::new(RunOptions::new().map_err(inference)?))
+}
+
+/// The `count` values of output `name`.
+fn values_of<'o, T: PrimitiveTensorElementType>(
+    outputs: &'o SessionOutputs<'_>,
+    name: &str,
+    count: usize,
+) -> Result<&'o [T]> {
+    let output = outputs.get(name).ok_or_else(|| unexpected(format!("no output `{name}`")))?;
+    let (_, values) = output.try_extract_tensor::<T>().map_err(inference)?;
+    sized(name, values, count)?;
+    Ok(values)
 }
 
 /// Mel frames of each window.
@@ -480,8 +691,8 @@ fn encoded(
     let &[batch, a, b] = dims.as_slice() else { return Err(unexpected(format!("encoder output {dims:?}"))) };
     let (found_width, steps) = if ports.encoded_length.is_some() { (a, b) } else { (b, a) };
     let frames = match &ports.encoded_length {
-        Some((name, dtype)) => reported_frames(outputs, name, dtype, items)?,
-        None => frames_expected,
+        Some((name, dtype)) if outputs.contains_key(name) => reported_frames(outputs, name, dtype, items)?,
+        _ => frames_expected,
     };
     if batch != items || found_width != width || frames > steps || values.len() != items * width * steps {
         let message =
@@ -663,7 +874,7 @@ fn copy(outputs: &SessionOutputs<'_>, name: &str, to: &mut Vec<f32>) -> Result<(
     Ok(())
 }
 
-fn sized(name: &str, values: &[f32], expected: usize) -> Result<()> {
+fn sized<T>(name: &str, values: &[T], expected: usize) -> Result<()> {
     match values.len() {
         found if found == expected => Ok(()),
         found => Err(unexpected(format!("output `{name}` of {found} values, expected {expected}"))),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::graph::quantise::quantise;
-use super::graph::tests::convolution_module;
+use super::graph::tests::{convolution_module, dequantise};
 use super::graph::{Graph, pointwise};
 use super::ort::open as open_graphs;
 use super::*;
@@ -649,4 +649,90 @@ fn without_a_runtime_the_cure_is_told() {
     // A machine may well have the library in a folder of the system.
     let told = found[0].starts_with("runtime ") && found[0].contains("pip install onnxruntime");
     assert!(told || found[0] == "heard 1", "{found:?}");
+}
+
+/// The embedded model with an encoder of plain floats: products of 8-bit weights round what goes into them,
+/// and that would hide small faults.
+#[cfg(feature = "embedded-model")]
+fn embedded_in_floats() -> Model {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/embedded");
+    let graph = |name: &str| Some(read(folder.join(format!("v3_e2e_rnnt_{name}.int8w.onnx"))).into());
+    let mut encoder = Graph::parse(read(folder.join("v3_e2e_rnnt_encoder.int8w.onnx")).into()).unwrap();
+    dequantise(&mut encoder);
+    Model::bytes(ModelBytes {
+        variant: Variant::E2eRnnt,
+        encoder: encoder.into_bytes().into(),
+        decoder: graph("decoder"),
+        joint: graph("joint"),
+        vocab: read(folder.join("v3_e2e_rnnt_vocab.txt")).into(),
+    })
+}
+
+/// A lane whose encoder keeps its past, and one whose does not.
+#[cfg(feature = "embedded-model")]
+fn keeping_and_plain(model: &Model) -> [Box<dyn Lane>; 2] {
+    [true, false].map(|keeping| {
+        let (network, _) = load(model, &LoadOptions { keeping, ..LoadOptions::default() }).unwrap();
+        assert_eq!(network.keeps(), keeping);
+        network.lane().unwrap()
+    })
+}
+
+/// Encodes `mel` in steps of these lengths, each with `right` frames of right context or all there are.
+/// Between steps `fault` is done to what is kept.
+#[cfg(feature = "embedded-model")]
+fn stepwise(
+    lane: &mut dyn Lane,
+    mel: &[f32],
+    steps: &[usize],
+    (left, right): (usize, usize),
+    fault: impl Fn(&mut Past),
+) -> Vec<f32> {
+    let (count, mut past, mut found) = (encoder_frames(mel.len() / MELS), Past::new(left, 0), Vec::new());
+    let (mut steps, mut first) = (steps.iter().copied().cycle(), 0);
+    while first < count {
+        let step = steps.next().unwrap().min(count - first);
+        let (begin, end) = (4 * first.saturating_sub(BEFORE) * MELS, 4 * (first + step + right) * MELS);
+        let window = &mel[begin..end.min(mel.len())];
+        let encoded = lane.step(window, step, &mut past, &Interrupt::default()).unwrap();
+        found.extend_from_slice(&encoded.data[..step * encoded.width]);
+        first += step;
+        fault(&mut past);
+    }
+    found
+}
+
+#[cfg(feature = "embedded-model")]
+fn largest_difference(found: &[f32], expected: &[f32]) -> f32 {
+    assert_eq!(found.len(), expected.len());
+    found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// With all of the rest as right context, steps compute what one pass computes, but for the 16 bits that keys
+/// and values are kept in.
+#[test]
+#[cfg(feature = "embedded-model")]
+fn a_past_is_as_good_as_what_it_stands_for() {
+    let [mut keeping, mut plain] = keeping_and_plain(&embedded_in_floats());
+    let mut steps = |mel: &[f32], steps: &[usize], fault: &dyn Fn(&mut Past)| {
+        let expected = plain.encode(&[mel], &Interrupt::default()).unwrap().data;
+        largest_difference(&stepwise(&mut *keeping, mel, steps, (256, 1_000), fault), &expected)
+    };
+    for name in ["sample_00", "sample_05"] {
+        let mel = log_mel(&sample(name).0);
+        let one = steps(&mel, &[1_000], &|_| {});
+        assert!(one < 1e-4, "{name}: {one} off in one step");
+        for lengths in [&[16][..], &[1, 2, 7, 30], &[4]] {
+            let off = steps(&mel, lengths, &|_| {});
+            assert!(off < 0.02, "{name}: {off} off in steps of {lengths:?}");
+        }
+        for (fault, what) in [
+            (&Past::shift as &dyn Fn(&mut Past), "rows that are a frame late"),
+            (&Past::restart, "positions that restart"),
+            (&Past::forget, "convolutions that forget"),
+        ] {
+            let off = steps(&mel, &[16], fault);
+            assert!(off > 0.1, "{name}: only {off} off with {what}");
+        }
+    }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::endpoint::GRID;
 use super::{Decoded, Job};
-use crate::model::{DecoderState, Vocab};
-use crate::options::Plan;
+use crate::model::{DecoderState, Past, Vocab};
+use crate::options::{Context, Plan};
 use crate::{Partial, Span, Token, Word};
 
 /// Milliseconds of one encoder frame.
@@ -16,6 +16,8 @@ const FRAME_MS: u64 = 40;
 #[derive(Default)]
 pub(crate) struct Hypothesis {
     pub state: Arc<DecoderState>,
+    /// What the encoder keeps of the frames before `decided`, unless a window is out that has it.
+    pub past: Option<Box<Past>>,
     /// Tokens of the frames before `decided`.
     pub tokens: Vec<Token>,
     peeked: Vec<Token>,
@@ -55,10 +57,20 @@ impl Hypothesis {
         for token in decoded.peeked.into_iter().map(absolute) {
             if token.frame < self.shown { self.peeked.push(token) } else { self.beyond.push(token) }
         }
-        self.covered = job.offset + (job.frames() / super::STRIDE) as u32;
+        self.covered = job.offset + job.peek.end as u32;
         let settled = self.shown.saturating_sub(plan.horizon.into());
         let agrees = |(token, id): &(Token, u32)| token.id == *id && token.frame < settled;
         self.stable = self.all().zip(self.before.iter().copied()).take_while(agrees).count();
+    }
+
+    /// What the encoder kept, for a step that begins at `decided`; `None` for a window.
+    pub(crate) fn take_past(&mut self, plan: &Plan) -> Option<Box<Past>> {
+        let decided = self.decided as usize;
+        let past = self.past.take().filter(|past| past.frames() == decided);
+        match plan.context {
+            Context::Window => None,
+            Context::Kept => past.or_else(|| Some(Box::new(Past::new(plan.left.into(), decided)))),
+        }
     }
 
     /// Starts over, keeping the memory.
@@ -149,6 +161,7 @@ mod tests {
             decode: 0..0,
             peek: 0..frames,
             state: Arc::default(),
+            past: None,
             utterance: 0,
             offset: 0,
         };

@@ -25,8 +25,8 @@ use self::endpoint::{Endpointer, GRID, Mark, TICK, samples};
 use self::hypothesis::Hypothesis;
 use self::mel_store::MelStore;
 use crate::audio::FrontEnd;
-use crate::model::{DecoderState, MELS, Vocab, encoder_frames};
-use crate::options::{EndpointRule, Mode, Options, Plan};
+use crate::model::{BEFORE, DecoderState, MELS, Past, Vocab, encoder_frames};
+use crate::options::{Context, EndpointRule, Mode, Options, Plan};
 use crate::{End, EndpointReason, Event, Final, Partial, Result, Span, Token};
 
 /// Samples from one mel frame to the next.
@@ -69,6 +69,8 @@ pub(crate) struct Job {
     /// Encoder frames decoded by a fork of `state`, up to the window's end.
     pub peek: Range<usize>,
     pub state: Arc<DecoderState>,
+    /// What the encoder keeps: the window is a step from where it ends, and `mel` begins before that.
+    pub past: Option<Box<Past>>,
     /// The utterance, counted from the stream's start, and the window's first encoder frame in it.
     utterance: u64,
     offset: u32,
@@ -388,6 +390,7 @@ impl Session {
             peek: 0..0,
             mel,
             state: Arc::clone(&self.fresh),
+            past: None,
             utterance: utterance.number,
             offset: 0,
         })
@@ -403,15 +406,16 @@ impl Session {
     }
 
     /// Takes back a job that no worker has started.
-    pub(crate) fn take_back(&mut self, job: Job) {
+    pub(crate) fn take_back(&mut self, mut job: Job) {
         debug_assert_eq!(job.purpose, Purpose::Tentative, "only tentative windows are cut again");
         self.window = None;
+        self.restore(&mut job);
         self.spare.keep_mel(job.mel);
     }
 
     /// Takes the result of a job. An error ends the stream.
     pub(crate) fn accept(&mut self, reply: Reply) {
-        let Reply { job, result, .. } = reply;
+        let Reply { mut job, result, .. } = reply;
         match job.purpose {
             Purpose::Final => self.passes -= 1,
             Purpose::Early(_) => self.early = false,
@@ -425,6 +429,7 @@ impl Session {
             Err(_) if matches!(job.purpose, Purpose::Early(_)) => self.early_result(&job, None),
             Err(error) => self.end(End::Failed(error)),
             Ok(decoded) => {
+                self.restore(&mut job);
                 self.merge(&job, decoded);
                 self.spare.keep_mel(job.mel);
             }
@@ -515,8 +520,12 @@ impl Session {
     /// Bytes held for this stream, without the front-end's own state.
     pub(crate) fn bytes(&self) -> usize {
         let ended = self.utterances.iter().filter_map(|u| u.ended.as_ref());
+        let pasts = self.utterances.iter().filter_map(|u| u.hypothesis.past.as_ref());
         let spare = self.spare.mel.iter().map(|mel| mel.capacity() * size_of::<f32>());
-        self.mel.bytes() + ended.map(|e| e.mel.bytes()).sum::<usize>() + spare.sum::<usize>()
+        self.mel.bytes()
+            + ended.map(|e| e.mel.bytes()).sum::<usize>()
+            + pasts.map(|past| past.bytes()).sum::<usize>()
+            + spare.sum::<usize>()
     }
 
     fn apply(&mut self, mark: Mark) {
@@ -560,6 +569,9 @@ impl Session {
             _ => Pass::Due,
         };
         let mel = MelStore::of(frames.start, self.spare.copy(self.mel.frames(frames)));
+        if self.options.mode == Mode::TwoPass {
+            utterance.hypothesis.past = None;
+        }
         utterance.ended = Some(Ended { span, reason, cut_at: self.heard, mel, pass });
     }
 
@@ -590,6 +602,7 @@ impl Session {
             peek: 0..0,
             mel,
             state: Arc::clone(&self.fresh),
+            past: None,
             utterance: utterance.number,
             offset: 0,
         })
@@ -611,13 +624,16 @@ impl Session {
         let step = reach.saturating_sub(plan.right.into()).saturating_sub(decided).min(plan.step_max.into());
         let step_end = decided + step;
         let last = reach.min(step_end + u32::from(plan.right));
-        let first = decided.saturating_sub(left(step, &plan));
+        let (begin, first) = begin(decided, left(step, &plan), &plan);
+        let mel = self.spare.copy(self.mel.frames(encoder_span(utterance.start, begin, last)));
+        let utterance = self.utterances.back_mut()?;
         let job = Job {
             purpose: Purpose::Tentative,
-            mel: self.spare.copy(self.mel.frames(encoder_span(utterance.start, first, last))),
+            mel,
             decode: (decided - first) as usize..(step_end - first) as usize,
             peek: (step_end - first) as usize..(last - first) as usize,
-            state: Arc::clone(&hypothesis.state),
+            state: Arc::clone(&utterance.hypothesis.state),
+            past: utterance.hypothesis.take_past(&plan),
             utterance: utterance.number,
             offset: first,
         };
@@ -645,9 +661,9 @@ impl Session {
             return None;
         }
         let done = |u: &Utterance| u.ended.as_ref().is_some_and(|e| matches!(e.pass, Pass::Done(..)));
-        let utterance = self.utterances.iter().find(|u| !done(u))?;
+        let utterance = self.utterances.iter_mut().find(|u| !done(u))?;
         let decided = utterance.hypothesis.decided;
-        let first = decided.saturating_sub(plan.left.into());
+        let (begin, first) = begin(decided, plan.left.into(), &plan);
         let step_end = decided + u32::from(plan.step_min);
         let last = step_end + u32::from(plan.right);
         let (mel, heard) = match &utterance.ended {
@@ -656,10 +672,10 @@ impl Session {
         };
         let origin = utterance.start / HOP;
         let (frames, decode, peek) = if last <= frames_between(utterance.start, heard) {
-            (encoder_span(utterance.start, first, last), decided..step_end, step_end..last)
+            (encoder_span(utterance.start, begin, last), decided..step_end, step_end..last)
         } else if utterance.ended.is_some() {
             let end = encoder_frames((heard - origin) as usize) as u32;
-            (origin + u64::from(first) * STRIDE as u64..heard, decided..end, end..end)
+            (origin + u64::from(begin) * STRIDE as u64..heard, decided..end, end..end)
         } else {
             return None;
         };
@@ -670,11 +686,24 @@ impl Session {
             decode: relative(decode),
             peek: relative(peek),
             state: Arc::clone(&utterance.hypothesis.state),
+            past: utterance.hypothesis.take_past(&plan),
             utterance: utterance.number,
             offset: first,
         };
         self.window = Some((utterance.number, last));
         Some(job)
+    }
+
+    /// Gives an utterance back what the encoder keeps of it, unless it does not need it any more.
+    fn restore(&mut self, job: &mut Job) {
+        let needs = |u: &&mut Utterance| {
+            u.number == job.utterance && (u.ended.is_none() || self.options.mode == Mode::Incremental)
+        };
+        if let Some(past) = job.past.take()
+            && let Some(utterance) = self.utterances.iter_mut().find(needs)
+        {
+            utterance.hypothesis.past = Some(past);
+        }
     }
 
     /// Takes what an early second pass found, `None` if it failed.
@@ -776,6 +805,14 @@ impl Session {
 fn left(step: u32, plan: &Plan) -> u32 {
     let left = u32::from(plan.left);
     left.saturating_sub(step.saturating_sub(plan.step_min.into())).max(left.div_ceil(2))
+}
+
+/// Where the audio of a window begins, whose step begins at `decided`, and its first frame.
+fn begin(decided: u32, left: u32, plan: &Plan) -> (u32, u32) {
+    match plan.context {
+        Context::Window => (decided.saturating_sub(left), decided.saturating_sub(left)),
+        Context::Kept => (decided.saturating_sub(BEFORE as u32), decided),
+    }
 }
 
 /// The smallest step of a tentative window when this many frames of the utterance were heard.

@@ -59,7 +59,10 @@ impl Bench {
 }
 
 fn serve(mut job: Job) -> Reply {
-    let heard = fake::hear(&job.mel);
+    let heard = match &mut job.past {
+        Some(past) => fake::hear_step(&job.mel, job.decode.len(), past),
+        None => fake::hear(&job.mel),
+    };
     let mut decoded = Decoded::default();
     let mut state = (*job.state).clone();
     fake::decode(&heard, job.decode.clone(), &mut state, &mut decoded.tokens);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::audio::FrontEnd;
 use crate::fake::{FAILS, FakeFrontEnd, PANICS};
-use crate::options::{Class, EndpointRule, Mode, Options, Plan};
+use crate::options::{Class, Context, EndpointRule, Mode, Options, Plan};
 use crate::{EndpointReason, ErrorKind};
 
 /// Splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
@@ -324,14 +324,16 @@ fn rule(random: &mut Random) -> EndpointRule {
 fn plan(random: &mut Random) -> Plan {
     let edge = random.within(4, 8) as u16;
     let step_min = random.pick(&[4, 5, 8, 8, 13, 25, 64]);
+    let left = random.within(4, 40) as u16;
     Plan {
-        left: random.within(4, 40) as u16,
+        left,
         step_min,
         step_first: random.within(2, step_min.into()) as u16,
         step_max: step_min + random.within(0, 60) as u16,
         right: edge + random.within(0, 16) as u16,
         edge,
         horizon: random.within(0, 20) as u16,
+        context: if left.is_multiple_of(2) { Context::Kept } else { Context::Window },
     }
 }
 

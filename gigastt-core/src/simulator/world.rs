@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::script::{Action, Chunks, Ending, Front, Random, Reader, Script, Stream};
-use crate::engine::batcher::{BATCH_MAX, Batcher, Entry, Spent, Ticket};
+use crate::engine::batcher::{BATCH_MAX, Batcher, Entry, Spent, Ticket, joins};
 use crate::fake::{self, FAILS, PANICS};
 use crate::model::Vocab;
 use crate::options::Class;
@@ -517,7 +517,7 @@ impl<'a> World<'a> {
         let batch = self.queue.next(|stream| !hosts[*stream].cancelled);
         let (_, first) = batch.first()?;
         let (frames, purpose) = (first.job.frames(), first.job.purpose);
-        let alike = |e: &Entry<usize>| e.job.frames() == frames && e.job.purpose == Purpose::Tentative;
+        let alike = |e: &Entry<usize>| e.job.frames() == frames && joins(&e.job);
         assert!(batch.len() == 1 || batch.iter().all(|(_, e)| alike(e)), "{purpose:?} windows share a call");
         assert!(batch.len() <= BATCH_MAX, "{} windows share a call", batch.len());
         for (ticket, entry) in &batch {
@@ -637,7 +637,10 @@ impl Bounds {
 
 /// The result of a window, as a lane and a worker make it.
 fn serve(mut job: Job, cancelled: bool) -> Reply {
-    let heard = fake::hear(&job.mel);
+    let heard = match &mut job.past {
+        Some(past) => fake::hear_step(&job.mel, job.decode.len(), past),
+        None => fake::hear(&job.mel),
+    };
     if let Some(kind) = broken(&heard).or(cancelled.then_some(ErrorKind::Cancelled)) {
         return Reply { job, result: Err(Error::new(kind, "the script says so")), encoder: Duration::ZERO };
     }

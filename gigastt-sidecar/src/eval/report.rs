@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use gigastt_core::Plan;
+use gigastt_core::{Context, Plan};
 use serde::{Serialize, Serializer};
 
 use super::align::Counts;
@@ -107,8 +107,9 @@ impl Spread {
 
 /// A plan as it is typed.
 fn name(plan: &Plan) -> String {
-    let Plan { left, step_first, step_min, step_max, right, edge, horizon } = plan;
-    format!("{left}/{step_first}/{step_min}/{step_max}/{right}/{edge}/{horizon}")
+    let Plan { left, step_first, step_min, step_max, right, edge, horizon, context } = plan;
+    let kept = if *context == Context::Kept { "kept:" } else { "" };
+    format!("{kept}{left}/{step_first}/{step_min}/{step_max}/{right}/{edge}/{horizon}")
 }
 
 fn named<S: Serializer>(plan: &Plan, serializer: S) -> Result<S::Ok, S::Error> {

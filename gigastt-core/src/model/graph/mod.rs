@@ -2,7 +2,8 @@
 //!
 //! Pure: nothing here runs a graph. `onnx.rs` is the schema of the ONNX project as `scripts/onnx-types`
 //! writes it; every field is in it, so what is not changed comes out as it went in. [`cut`] divides a
-//! joint network; [`pointwise`] and [`quantise`] make an encoder faster.
+//! joint network; [`pointwise`] and [`quantise`] make an encoder faster, [`streaming`] makes it keep
+//! what it has computed.
 
 #[cfg_attr(not(test), allow(dead_code))] // Taken up by `gigastt optimize`.
 mod constants;
@@ -15,6 +16,7 @@ pub(crate) mod pointwise;
 #[cfg_attr(not(test), allow(dead_code))]
 #[allow(unreachable_pub)]
 pub(crate) mod quantise;
+pub(crate) mod streaming;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -178,10 +180,28 @@ impl AttributeProto {
     }
 }
 
+impl TensorProto {
+    /// A list of 64-bit integers.
+    pub(crate) fn integers(name: &str, values: &[i64]) -> Self {
+        Self {
+            name: Some(name.into()),
+            dims: vec![values.len() as i64],
+            data_type: Some(DataType::Int64.into()),
+            int64_data: values.to_vec(),
+            ..Self::default()
+        }
+    }
+}
+
 impl ValueInfoProto {
     /// A tensor of floats of unknown shape.
     pub(crate) fn floats(name: &str) -> Self {
-        let tensor = type_proto::Tensor { elem_type: Some(DataType::Float.into()), shape: None };
+        Self::tensor(name, DataType::Float)
+    }
+
+    /// A tensor of unknown shape.
+    pub(crate) fn tensor(name: &str, elements: DataType) -> Self {
+        let tensor = type_proto::Tensor { elem_type: Some(elements.into()), shape: None };
         let value = Some(type_proto::Value::TensorType(tensor));
         Self {
             name: Some(name.into()),

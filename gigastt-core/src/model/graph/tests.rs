@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::model::interface::Joint;
+use crate::model::interface::{Dtype, Encoder, Joint};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -277,4 +277,78 @@ fn weights_in_bytes_are_read_as_the_floats_they_stand_for() {
         // They are rounded a second time and stay what they are.
         assert!(stored(&graph, &format!("{name}:int8")) == before, "{name}");
     }
+}
+
+/// The ports of an encoder with the published names.
+fn encoder_ports() -> Encoder {
+    let name = |name: &str| String::from(name);
+    Encoder {
+        audio: name("audio_signal"),
+        length: name("length"),
+        encoded: name("encoded"),
+        encoded_length: Some((name("encoded_len"), Dtype::I32)),
+        width: Some(160),
+    }
+}
+
+#[test]
+fn the_embedded_encoder_becomes_one_that_keeps_its_past() {
+    let path = folder("models/embedded/v3_e2e_rnnt_encoder.int8w.onnx");
+    let found = streaming::encoder(file(&path), &encoder_ports()).unwrap();
+    assert_eq!(found.shape, streaming::Shape { layers: 4, width: 160, past: 7 });
+    let graph = Graph::parse(found.file.into()).unwrap();
+    let names =
+        |ports: &[ValueInfoProto]| ports.iter().map(|port| port.name().to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(&graph.body.input)[..3], ["audio_signal", streaming::OFFSET, streaming::STEP]);
+    assert_eq!((graph.body.input.len(), graph.body.output.len()), (3 + 3 * 4, 1 + 3 * 4));
+    let given: HashSet<&str> = graph.body.node.iter().flat_map(uses).collect();
+    assert!(graph.body.input.iter().all(|input| given.contains(input.name())), "an input is not used");
+}
+
+#[test]
+fn an_encoder_that_is_not_understood_is_refused() {
+    let check = |expected: &str, change: &dyn Fn(&mut Graph)| {
+        let path = folder("models/embedded/v3_e2e_rnnt_encoder.int8w.onnx");
+        let mut graph = Graph::parse(file(&path)).unwrap();
+        change(&mut graph);
+        let error = streaming::encoder(graph.into_bytes().into(), &encoder_ports()).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::InvalidModel);
+        assert!(error.to_string().contains(expected), "{error}, expected {expected}");
+    };
+    let nodes = |graph: &mut Graph, from: &str, change: &dyn Fn(&mut NodeProto)| {
+        graph.body.node.iter_mut().filter(|node| node.op_type() == from).for_each(change);
+    };
+    let rename = |from: &'static str, to: &'static str| {
+        move |graph: &mut Graph| nodes(graph, from, &|node| node.op_type = Some(to.into()))
+    };
+    check("operator ReduceMean", &rename("LayerNormalization", "ReduceMean"));
+    check("no rotary positions", &|graph| {
+        rename("Cos", "Neg")(graph);
+        rename("Sin", "Neg")(graph);
+    });
+    check("operator set 11", &|graph| graph.header.opset_import[0].version = Some(11));
+    let attribute = |name: &'static str, values: &'static [i64]| {
+        move |graph: &mut Graph| {
+            nodes(graph, "Conv", &|node| {
+                let found = node.attribute.iter_mut().find(|attribute| attribute.name() == name);
+                found.unwrap().ints = values.to_vec();
+            });
+        }
+    };
+    check("strided convolution of another kind", &attribute("pads", &[0, 4]));
+    check("0 strided convolutions", &attribute("strides", &[1]));
+}
+
+/// Weights in 8 bits become floats.
+pub(in crate::model) fn dequantise(graph: &mut Graph) {
+    let constants = constants::Constants::of(graph);
+    let weights = graph.body.node.iter().filter(|node| node.op_type() == "DequantizeLinear");
+    let floats = weights.map(|node| {
+        let constants::Floats { dims, values } = constants.floats(&node.output[0]).unwrap();
+        TensorProto::of_floats(&node.output[0], &dims, &values)
+    });
+    let floats: Vec<TensorProto> = floats.collect();
+    graph.body.initializer.extend(floats);
+    graph.body.node.retain(|node| node.op_type() != "DequantizeLinear");
+    graph.prune();
 }

@@ -1,0 +1,545 @@
+//! An encoder that keeps what it has computed: cut from the file of one that attends over its whole input.
+//!
+//! A call takes the mel frames of a step and its right context and, layer by layer, what earlier steps
+//! left: keys and values of their frames, and the last inputs of the depthwise convolution. It gives the
+//! frames of step and right context, and what the step leaves to the next one. Nothing is renumbered:
+//! the frames' positions count from the utterance's start, also in kept keys, because GigaAM rotates what
+//! goes into the projections of queries and keys, and scores then depend on more than distances.
+//!
+//! One step over a whole utterance, with nothing kept, is what the original computes.
+//!
+//! The graph is changed where time is: at the subsampling, the depthwise convolutions, the products of
+//! attention and the rotary positions. All other operators look at one frame at a time and stay, so that
+//! weights may have any form. A graph in which these places cannot be told is refused.
+
+use std::collections::{HashMap, HashSet};
+
+use bytes::Bytes;
+
+use super::{AttributeProto, DataType, Graph, NodeProto, TensorProto, ValueInfoProto, uses};
+use crate::model::interface::Encoder;
+use crate::{Error, ErrorKind, Result};
+
+/// Encoder frames of subsampling context before a step that does not begin the utterance: the audio
+/// begins this many frames before the step's first, and they are not given.
+pub(crate) const BEFORE: usize = 2;
+
+/// The number of the step's first frame in the utterance, i64 `[1]`.
+pub(crate) const OFFSET: &str = "gigastt.offset";
+/// Frames of the step, i64 `[1]`: those whose keys, values and convolution inputs are given back.
+pub(crate) const STEP: &str = "gigastt.step";
+
+/// The kernel, stride and padding of both convolutions of the subsampling.
+const SUBSAMPLING: (i64, i64, [i64; 2]) = (5, 2, [2, 2]);
+const ATTENTION_AXIS: i64 = 2;
+/// Operators that compute each frame by itself, or shapes and constants.
+const PLAIN: [&str; 39] = [
+    "Add",
+    "And",
+    "Cast",
+    "CastLike",
+    "Clip",
+    "Concat",
+    "Constant",
+    "ConstantOfShape",
+    "Cos",
+    "DequantizeLinear",
+    "Div",
+    "DynamicQuantizeLinear",
+    "Equal",
+    "Expand",
+    "Gather",
+    "Greater",
+    "Identity",
+    "LayerNormalization",
+    "Less",
+    "MatMul",
+    "MatMulInteger",
+    "Max",
+    "Min",
+    "Mul",
+    "Neg",
+    "Not",
+    "Or",
+    "Range",
+    "Relu",
+    "Reshape",
+    "Shape",
+    "Sigmoid",
+    "Sin",
+    "Split",
+    "Squeeze",
+    "Sub",
+    "Tanh",
+    "Transpose",
+    "Unsqueeze",
+];
+
+/// A streaming encoder.
+pub(crate) struct Streaming {
+    /// The ONNX file. Inputs: the audio as before, [`OFFSET`], [`STEP`], and those of [`Ports`] for each
+    /// layer; outputs: the frames as before, and those of [`Ports`].
+    pub file: Vec<u8>,
+    pub shape: Shape,
+}
+
+/// What a caller of a streaming encoder must know of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub layers: usize,
+    /// Values in a frame's keys, and in its values, of one layer.
+    pub width: usize,
+    /// Frames of convolution input that are kept: half the depthwise kernel.
+    pub past: usize,
+}
+
+/// What one layer keeps from step to step: names of inputs and outputs.
+pub(crate) struct Ports {
+    /// f16 `[B, L, width]`, in any order of frames; given back: f16 `[B, step, width]`.
+    pub keys: [String; 2],
+    /// As `keys`, in the same order.
+    pub values: [String; 2],
+    /// f32 `[B, width, past]`, zeros at the utterance's start; given back as it is after the step.
+    pub convolution: [String; 2],
+}
+
+impl Ports {
+    /// Those of layer `layer`.
+    pub(crate) fn of(layer: usize) -> Self {
+        let both = |what: &str| [format!("gigastt.{what}.{layer}"), format!("gigastt.{what}.{layer}.step")];
+        Self { keys: both("keys"), values: both("values"), convolution: both("convolution") }
+    }
+}
+
+/// Makes a streaming encoder of the one in `file`.
+///
+/// # Errors
+/// `InvalidModel`, saying what was not understood.
+pub(crate) fn encoder(file: Bytes, ports: &Encoder) -> Result<Streaming> {
+    let mut rewriting = Rewriting::new(Graph::parse(file)?, ports)?;
+    rewriting.refuse_unknown()?;
+    rewriting.subsampling()?;
+    rewriting.positions()?;
+    let (width, past) = rewriting.convolutions()?;
+    let layers = rewriting.attention()?;
+    if rewriting.depthwise.len() != layers {
+        let found = rewriting.depthwise.len();
+        return Err(refused(format!("{layers} attentions and {found} depthwise convolutions")));
+    }
+    let shape = Shape { layers, width, past };
+    Ok(Streaming { file: rewriting.finish(ports, shape), shape })
+}
+
+fn refused(what: String) -> Error {
+    Error::new(ErrorKind::InvalidModel, format!("no streaming encoder can be cut from this graph: {what}"))
+}
+
+fn integer(node: &NodeProto, name: &str) -> Option<i64> {
+    node.attribute(name).map(AttributeProto::i)
+}
+
+fn integers<'n>(node: &'n NodeProto, name: &str) -> Option<&'n [i64]> {
+    node.attribute(name).map(|attribute| attribute.ints.as_slice())
+}
+
+struct Rewriting {
+    graph: Graph,
+    audio: String,
+    /// The node that gives a value.
+    makers: HashMap<String, usize>,
+    /// Values that depend on what is heard, not only on how long it is.
+    heard: HashSet<String>,
+    /// Nodes to be put before the node of this number.
+    before: HashMap<usize, Vec<NodeProto>>,
+    /// Nodes to be put at the end.
+    after: Vec<NodeProto>,
+    depthwise: Vec<usize>,
+}
+
+impl Rewriting {
+    fn new(graph: Graph, ports: &Encoder) -> Result<Self> {
+        match graph.operators() {
+            17.. => {}
+            found => return Err(refused(format!("operator set {found}, expected 17 or newer"))),
+        }
+        let nodes = || graph.body.node.iter().enumerate();
+        let makers =
+            nodes().flat_map(|(at, node)| node.output.iter().map(move |o| (o.clone(), at))).collect();
+        let mut heard = HashSet::from([ports.audio.clone()]);
+        for node in graph.body.node.iter().filter(|node| node.op_type() != "Shape") {
+            if uses(node).iter().any(|name| heard.contains(*name)) {
+                heard.extend(node.output.iter().cloned());
+            }
+        }
+        let audio = ports.audio.clone();
+        Ok(Self {
+            graph,
+            audio,
+            makers,
+            heard,
+            before: HashMap::new(),
+            after: Vec::new(),
+            depthwise: Vec::new(),
+        })
+    }
+
+    fn refuse_unknown(&self) -> Result<()> {
+        let known = |node: &&NodeProto| match node.op_type() {
+            // Over a frame's values.
+            "LayerNormalization" => matches!(integer(node, "axis"), None | Some(-1 | 2)),
+            "Conv" | "Softmax" | "Slice" => true,
+            name => PLAIN.contains(&name),
+        };
+        match self.graph.body.node.iter().find(|node| !known(node)) {
+            Some(node) => Err(refused(format!("operator {} (`{}`)", node.op_type(), node.name()))),
+            None => Ok(()),
+        }
+    }
+
+    /// The nodes of an operator.
+    fn nodes_of(&self, operator: &str) -> Vec<usize> {
+        let nodes = self.graph.body.node.iter().enumerate();
+        nodes.filter(|(_, node)| node.op_type() == operator).map(|(at, _)| at).collect()
+    }
+
+    fn maker(&self, name: &str) -> Option<&NodeProto> {
+        self.makers.get(name).map(|at| &self.graph.body.node[*at])
+    }
+
+    /// Whether the value is written in the file.
+    fn is_constant(&self, name: &str) -> bool {
+        self.graph.body.initializer.iter().any(|tensor| tensor.name() == name)
+            || self.maker(name).is_some_and(|node| node.op_type() == "Constant")
+    }
+
+    /// The dimensions of a weight, quantised or not.
+    fn dims(&self, name: &str) -> Option<&[i64]> {
+        let written = self.graph.body.initializer.iter().find(|tensor| tensor.name() == name);
+        match (written, self.maker(name)) {
+            (Some(tensor), _) => Some(&tensor.dims),
+            (None, Some(node)) => match node.op_type() {
+                "Constant" => node.attribute.iter().find_map(|a| a.t.as_ref()).map(|t| t.dims.as_slice()),
+                "DequantizeLinear" | "Identity" => self.dims(node.input.first()?),
+                _ => None,
+            },
+            (None, None) => None,
+        }
+    }
+
+    fn put_before(&mut self, at: usize, node: NodeProto) {
+        self.before.entry(at).or_default().push(node);
+    }
+
+    /// Lets the node give its first output under another name: the old name, for a node to be put between,
+    /// and the new one.
+    fn rename_output(&mut self, at: usize, suffix: &str) -> (String, String) {
+        let output = &mut self.graph.body.node[at].output[0];
+        let (old, new) = (output.clone(), format!("{output}.{suffix}"));
+        output.clone_from(&new);
+        (old, new)
+    }
+
+    /// Both convolutions pad the audio's start with zeros. Later in the utterance it is context that
+    /// stands before the step, and what was computed beside the padding is taken away.
+    fn subsampling(&mut self) -> Result<()> {
+        let all = self.nodes_of("Conv").into_iter();
+        let strided: Vec<usize> = all
+            .filter(|at| integers(&self.graph.body.node[*at], "strides").is_some_and(|s| s != [1]))
+            .collect();
+        for &at in &strided {
+            let node = &self.graph.body.node[at];
+            let kernel = self.dims(&node.input[1]).and_then(|dims| dims.get(2).copied());
+            let found = (kernel, integers(node, "strides"), integers(node, "pads"));
+            let (size, stride, pads) = SUBSAMPLING;
+            if found != (Some(size), Some(&[stride]), Some(&pads)) || integer(node, "group").unwrap_or(1) != 1
+            {
+                return Err(refused(format!(
+                    "a strided convolution of another kind (`{}`): {found:?}",
+                    node.name()
+                )));
+            }
+        }
+        let &[first, second] = strided.as_slice() else {
+            return Err(refused(format!("{} strided convolutions, expected 2", strided.len())));
+        };
+        let input = &self.graph.body.node[second].input[0];
+        if !self.leads_from(&self.graph.body.node[first].output[0], input) {
+            return Err(refused("strided convolutions that do not follow each other".into()));
+        }
+        let (old, new) = self.rename_output(second, "with_context");
+        let mut rest = NodeProto::of("Slice", [&new, "gigastt.before", END, TIME], &old);
+        rest.name = Some("gigastt.without_context".into());
+        self.put_before(second + 1, NodeProto::of("Min", [OFFSET, BEFORE_NAME], "gigastt.before"));
+        self.put_before(second + 1, rest);
+        Ok(())
+    }
+
+    /// Whether `to` is `from`, looking back through operators of one frame each.
+    fn leads_from(&self, from: &str, to: &str) -> bool {
+        let Some(node) = self.maker(to) else { return false };
+        from == to
+            || (node.op_type() != "Conv"
+                && uses(node).iter().any(|name| self.heard.contains(*name) && self.leads_from(from, name)))
+    }
+
+    /// Rotary positions are looked up in a table or computed from a range; both begin at 0.
+    fn positions(&mut self) -> Result<()> {
+        let mut found = 0;
+        for at in self.nodes_of("Slice") {
+            let node = &self.graph.body.node[at];
+            let [table, starts, ends, ..] = node.input.as_slice() else { continue };
+            if !self.is_constant(table) || self.is_constant(ends) {
+                continue;
+            }
+            for (port, name) in [(1, starts.clone()), (2, ends.clone())] {
+                let moved = format!("{}.position_{port}", self.graph.body.node[at].output[0]);
+                self.put_before(at, NodeProto::of("Add", [&name, OFFSET], &moved));
+                self.graph.body.node[at].input[port] = moved;
+            }
+            found += 1;
+        }
+        let angles: Vec<String> = ["Cos", "Sin"]
+            .into_iter()
+            .flat_map(|operator| self.nodes_of(operator))
+            .map(|at| self.graph.body.node[at].input[0].clone())
+            .collect();
+        let mut leading = HashSet::new();
+        angles.iter().for_each(|name| self.ancestors(name, &mut leading));
+        for range in self.nodes_of("Range") {
+            let name = self.graph.body.node[range].output[0].clone();
+            let takers: Vec<usize> = leading
+                .iter()
+                .copied()
+                .filter(|at| self.graph.body.node[*at].input.contains(&name))
+                .collect();
+            if takers.is_empty() {
+                continue;
+            }
+            let (typed, moved) = (format!("{name}.offset"), format!("{name}.position"));
+            self.put_before(range + 1, NodeProto::of("CastLike", [OFFSET, &name], &typed));
+            self.put_before(range + 1, NodeProto::of("Add", [&name, &typed], &moved));
+            for at in takers {
+                self.graph.body.node[at]
+                    .input
+                    .iter_mut()
+                    .filter(|input| **input == name)
+                    .for_each(|input| input.clone_from(&moved));
+            }
+            found += 1;
+        }
+        if found == 0 {
+            return Err(refused("no rotary positions".into()));
+        }
+        Ok(())
+    }
+
+    /// The nodes that `name` is computed by. Of what is asked only for its length, how it is computed does
+    /// not matter.
+    fn ancestors(&self, name: &str, found: &mut HashSet<usize>) {
+        if let Some(&at) = self.makers.get(name)
+            && found.insert(at)
+            && self.graph.body.node[at].op_type() != "Shape"
+        {
+            uses(&self.graph.body.node[at]).iter().for_each(|input| self.ancestors(input, found));
+        }
+    }
+
+    /// Depthwise convolutions get their last inputs in place of the padding before them. The model's
+    /// width, and how many inputs these are.
+    fn convolutions(&mut self) -> Result<(usize, usize)> {
+        let mut shape = None;
+        for at in self.nodes_of("Conv") {
+            let node = &self.graph.body.node[at];
+            let dims = self.dims(&node.input[1]).unwrap_or_default().to_vec();
+            let (strides, pads) =
+                (integers(node, "strides").unwrap_or(&[1]), integers(node, "pads").unwrap_or(&[0, 0]));
+            match (integer(node, "group").unwrap_or(1), dims.as_slice(), strides, pads) {
+                (1, [_, _, 1], [1], [0, 0]) => continue,
+                (1, _, [2], _) => continue,
+                (group, &[channels, 1, kernel], [1], &[before, behind])
+                    if group == channels
+                        && before == behind
+                        && kernel == 2 * before + 1
+                        && before > 0
+                        && integers(node, "dilations").is_none_or(|d| d == [1])
+                        && *shape.get_or_insert((channels, before)) == (channels, before) => {}
+                _ => return Err(refused(format!("a convolution of another kind (`{}`)", node.name()))),
+            }
+            let past = pads[0];
+            let Ports { convolution: [given, left], .. } = Ports::of(self.depthwise.len());
+            let joined = format!("{left}.joined");
+            let input = std::mem::replace(&mut self.graph.body.node[at].input[0], joined.clone());
+            self.put_before(
+                at,
+                NodeProto::of("Concat", [&given, &input], &joined).with(AttributeProto::integer("axis", 2)),
+            );
+            self.graph.body.node[at].attribute.retain(|a| a.name() != "pads");
+            self.graph.body.node[at].attribute.push(AttributeProto::integers("pads", &[0, past]));
+            self.after.push(NodeProto::of("Slice", [&joined, STEP, STEP_AND_PAST, TIME], &left));
+            self.depthwise.push(at);
+        }
+        let (width, past) = shape.ok_or_else(|| refused("no depthwise convolution".into()))?;
+        Ok((width as usize, past as usize))
+    }
+
+    /// Keys and values get those of earlier frames beside them; masks go, since every frame given is
+    /// there. How many attentions there are.
+    fn attention(&mut self) -> Result<usize> {
+        let all = self.nodes_of("Softmax");
+        let mut layers = 0;
+        for softmax in all {
+            let Some((products, mixing)) = self.products(softmax)? else { continue };
+            let Ports { keys, values, .. } = Ports::of(layers);
+            // [B, H, D, T] to [B, H, T, D] and back; ONNX Runtime merges these with their neighbours.
+            let turned = format!("{}.new", keys[1]);
+            let swap = |from: &str, to: &str| {
+                NodeProto::of("Transpose", [from], to).with(AttributeProto::integers("perm", &[0, 1, 3, 2]))
+            };
+            let key = self.graph.body.node[products].input[1].clone();
+            self.put_before(products, swap(&key, &turned));
+            let joined = self.joined(products, &turned, &keys);
+            let back = format!("{joined}.turned");
+            self.put_before(products, swap(&joined, &back));
+            self.graph.body.node[products].input[1] = back;
+            let value = self.graph.body.node[mixing].input[1].clone();
+            let joined = self.joined(mixing, &value, &values);
+            self.graph.body.node[mixing].input[1] = joined;
+            layers += 1;
+        }
+        Ok(layers)
+    }
+
+    /// Puts, before node `at`, what joins the kept frames `[B, L, width]` with the new `[B, H, T, D]`,
+    /// and, at the end, what gives the step's. The name of all frames.
+    fn joined(&mut self, at: usize, new: &str, [given, left]: &[String; 2]) -> String {
+        let name = |what: &str| format!("{left}.{what}");
+        let shape = [name("heads"), name("head"), name("shape")];
+        let part = |start: i64, output: &str| {
+            NodeProto::of("Shape", [new], output)
+                .with(AttributeProto::integer("start", start))
+                .with(AttributeProto::integer("end", start + 1))
+        };
+        let turn = |from: &str, to: &str| {
+            NodeProto::of("Transpose", [from], to).with(AttributeProto::integers("perm", &[0, 2, 1, 3]))
+        };
+        let concat = |axis: i64| AttributeProto::integer("axis", axis);
+        let nodes = [
+            part(1, &shape[0]),
+            part(3, &shape[1]),
+            NodeProto::of("Concat", [SAME, SAME, &shape[0], &shape[1]], &shape[2]).with(concat(0)),
+            NodeProto::of("Cast", [given], &name("floats"))
+                .with(AttributeProto::integer("to", i32::from(DataType::Float).into())),
+            NodeProto::of("Reshape", [&name("floats"), &shape[2]], &name("split")),
+            turn(&name("split"), &name("kept")),
+            NodeProto::of("Concat", [&name("kept"), new], &name("joined")).with(concat(ATTENTION_AXIS)),
+        ];
+        nodes.into_iter().for_each(|node| self.put_before(at, node));
+        self.after.extend([
+            NodeProto::of("Slice", [new, NONE, STEP, TIME], &name("part")),
+            turn(&name("part"), &name("part_turned")),
+            NodeProto::of("Reshape", [&name("part_turned"), FRAME], &name("part_joined")),
+            NodeProto::of("Cast", [&name("part_joined")], left)
+                .with(AttributeProto::integer("to", i32::from(DataType::Float16).into())),
+        ]);
+        name("joined")
+    }
+
+    /// The products that give the scores of an attention and that mix its values, `None` when this
+    /// softmax is none of attention, like that of a CTC head.
+    fn products(&mut self, softmax: usize) -> Result<Option<(usize, usize)>> {
+        let node = &self.graph.body.node[softmax];
+        let name = node.name().to_owned();
+        let odd = |what: &str| refused(format!("{what} (`{name}`)"));
+        if !matches!(integer(node, "axis"), None | Some(-1 | 3)) {
+            return Err(odd("a softmax over another axis"));
+        }
+        let Some(mixing) = self.mixing(&node.output[0]) else { return Ok(None) };
+        let mut name = node.input[0].clone();
+        loop {
+            let at = *self.makers.get(&name).ok_or_else(|| odd("attention without products"))?;
+            let node = &self.graph.body.node[at];
+            let carries = |name: &&String| self.heard.contains(*name);
+            let heard: Vec<String> = node.input.iter().filter(carries).cloned().collect();
+            match (node.op_type(), heard.as_slice()) {
+                ("MatMul", [_, _]) => return Ok(Some((at, mixing))),
+                ("Cast" | "Identity" | "Mul" | "Div", [one]) => name.clone_from(one),
+                // A mask, which covers the new frames alone and of these none.
+                ("Add" | "Where", [one]) => {
+                    name.clone_from(one);
+                    let output = self.graph.body.node[at].output[0].clone();
+                    let bare =
+                        NodeProto { name: node.name.clone(), ..NodeProto::of("Identity", [one], &output) };
+                    self.graph.body.node[at] = bare;
+                }
+                (operator, _) => {
+                    return Err(refused(format!("{operator} (`{}`) before a softmax", node.name())));
+                }
+            }
+        }
+    }
+
+    /// The product that weighs the values with `weights`.
+    fn mixing(&self, weights: &str) -> Option<usize> {
+        let takes = |node: &NodeProto| node.input.first().is_some_and(|input| input == weights);
+        let at = self.graph.body.node.iter().position(takes)?;
+        let node = &self.graph.body.node[at];
+        match node.op_type() {
+            "MatMul" => Some(at),
+            "Cast" | "Identity" => self.mixing(&node.output[0]),
+            _ => None,
+        }
+    }
+
+    fn finish(self, ports: &Encoder, shape: Shape) -> Vec<u8> {
+        let Shape { layers, width, past } = shape;
+        let Self { mut graph, mut before, after, audio, .. } = self;
+        let mut nodes = vec![
+            // As long as the audio is; nothing is padded.
+            NodeProto::of("Shape", [&audio], "gigastt.batch").with(AttributeProto::integer("end", 1)),
+            NodeProto::of("Shape", [&audio], "gigastt.frames").with(AttributeProto::integer("start", 2)),
+            NodeProto::of("Expand", ["gigastt.frames", "gigastt.batch"], &ports.length),
+            NodeProto::of("Add", [STEP, PAST], STEP_AND_PAST),
+        ];
+        for (at, node) in graph.body.node.drain(..).enumerate() {
+            nodes.extend(before.remove(&at).unwrap_or_default());
+            nodes.push(node);
+        }
+        nodes.extend(after);
+        graph.body.node = nodes;
+        let constant = |name: &str, values: &[i64]| TensorProto::integers(name, values);
+        graph.body.initializer.extend([
+            constant(BEFORE_NAME, &[BEFORE as i64]),
+            constant(END, &[i64::MAX]),
+            constant(TIME, &[2]),
+            constant(NONE, &[0]),
+            constant(SAME, &[0]),
+            constant(FRAME, &[0, 0, width as i64]),
+            constant(PAST, &[past as i64]),
+        ]);
+        let named =
+            |ports: &[ValueInfoProto], name: &str| ports.iter().find(|port| port.name() == name).cloned();
+        let kept: Vec<Ports> = (0..layers).map(Ports::of).collect();
+        let rows =
+            |name: &str| ValueInfoProto::tensor(name, DataType::Float16).shaped(&[None, None, Some(width)]);
+        let mut inputs: Vec<ValueInfoProto> = named(&graph.body.input, &audio).into_iter().collect();
+        let one = |name: &str| ValueInfoProto::tensor(name, DataType::Int64).shaped(&[Some(1)]);
+        inputs.extend([one(OFFSET), one(STEP)]);
+        let mut outputs: Vec<ValueInfoProto> =
+            named(&graph.body.output, &ports.encoded).into_iter().collect();
+        for Ports { keys, values, convolution } in kept {
+            let past = |name: &str| ValueInfoProto::floats(name).shaped(&[None, Some(width), Some(past)]);
+            inputs.extend([rows(&keys[0]), rows(&values[0]), past(&convolution[0])]);
+            outputs.extend([rows(&keys[1]), rows(&values[1]), past(&convolution[1])]);
+        }
+        graph.part(inputs, outputs).into_bytes()
+    }
+}
+
+const BEFORE_NAME: &str = "gigastt.before_max";
+const END: &str = "gigastt.end";
+const TIME: &str = "gigastt.time";
+const NONE: &str = "gigastt.none";
+const SAME: &str = "gigastt.same";
+const FRAME: &str = "gigastt.frame";
+const PAST: &str = "gigastt.past";
+const STEP_AND_PAST: &str = "gigastt.step_and_past";
