@@ -36,11 +36,12 @@ def main() -> None:
     row("push_pcm of 20 ms int16, median and 99 %", "{:.1f} us, {:.1f} us".format(*push_us(engine)))
     with tempfile.TemporaryDirectory() as folder:
         recording = longer(Path(folder))
-        ours, theirs = best(first(recording), first_of_program(cli, recording) if cli else None)
-    row("transcribe a file, one thread", f"{ours:.3f} s")
+        runs = in_turns(first(recording), first_of_program(cli, recording) if cli else None)
+    row("transcribe a file, one thread, median", f"{statistics.median(ours for ours, _ in runs):.3f} s")
     if cli:
-        row("the same by the program", f"{theirs:.3f} s")
-        row("difference", f"{100 * (ours / theirs - 1):+.1f} %")
+        row("the same by the program", f"{statistics.median(theirs for _, theirs in runs):.3f} s")
+        ratios = [ours / theirs for ours, theirs in runs]
+        row("difference of two runs after each other, median", f"{100 * (statistics.median(ratios) - 1):+.1f} %")
     late, missed = asyncio.run(real_time(gigastt.Engine()))
     row(f"{STREAMS} streams in one loop: chunks late by more than 1 s", f"{missed}")
     row("the same: last final after the last sample, median and longest", "{:.2f} s, {:.2f} s".format(*late))
@@ -105,10 +106,9 @@ def output(*command: str | Path) -> str:
     return subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
 
-def best(ours: Once, theirs: Once | None) -> tuple[float, float]:
-    """The best of several processes of each, in turns, so that both meet the same machine."""
-    runs = [(ours(), theirs() if theirs else 0.0) for _ in range(ROUNDS)]
-    return min(run[0] for run in runs), min(run[1] for run in runs)
+def in_turns(ours: Once, theirs: Once | None) -> list[tuple[float, float]]:
+    """Several processes of each, in turns, so that the two of a pair meet the same machine."""
+    return [(ours(), theirs() if theirs else 0.0) for _ in range(ROUNDS)]
 
 
 async def real_time(engine: gigastt.Engine) -> tuple[tuple[float, float], int]:
