@@ -113,9 +113,18 @@ test-demo: setup
 	scripts/check-demo
 
 .PHONY: test-long
-test-long: setup
-	scripts/debian-packages ffmpeg
-	$(CARGO) test --release --locked -p gigastt-sidecar --features long-tests --test cli -- long:: --nocapture
+test-long: setup $(VENV)/ready
+	scripts/debian-packages ffmpeg espeak-ng
+	$(VENV)/bin/python tests/bench/make_dialogues.py target/dialogues --dialogues 90
+	GIGASTT_DIALOGUES=$(CURDIR)/target/dialogues $(CARGO) test --release --locked -p gigastt-sidecar \
+		--features long-tests --test cli -- long:: dialogues:: --nocapture
+
+SOAK_SECONDS ?= 600
+
+.PHONY: soak
+soak: setup ## Run random worlds of streams for ten minutes (or SOAK_SECONDS), each with all promises checked
+	GIGASTT_SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --locked -p gigastt-core --features fake-model --lib \
+		simulator -- --nocapture
 
 .PHONY: test-mutations
 test-mutations: setup ## Put faults into a copy of the sources and see the tests find them

@@ -29,6 +29,14 @@ fn check(seed: u64, vocab: &Arc<Vocab>) {
     }
 }
 
+/// Fails when
+/// - text of the right context is called committed (promise 1);
+/// - a final is left out or told twice (2);
+/// - commits take whatever audio is there, or windows that decide a final share a call (3);
+/// - a second pass starts from the decoder state of the partials, or misses its last frame (4);
+/// - the backlog has no bound (5), or more finals wait than may (6);
+/// - the windows of a cancelled stream are still run, or its end is not told (7);
+/// - the failure of one window in a call reaches the others (8).
 #[test]
 fn worlds_keep_the_promises() {
     let vocab = fake::vocab();

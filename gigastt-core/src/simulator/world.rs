@@ -516,6 +516,8 @@ impl<'a> World<'a> {
         let hosts = &self.hosts;
         let batch = self.queue.next(|stream| !hosts[*stream].cancelled);
         let (_, first) = batch.first()?;
+        let left = batch.iter().find(|(_, e)| hosts[e.stream].cancelled);
+        assert!(left.is_none(), "a window of a stream that was cancelled is run");
         let (frames, purpose) = (first.job.frames(), first.job.purpose);
         let alike = |e: &Entry<usize>| e.job.frames() == frames && joins(&e.job);
         assert!(batch.len() == 1 || batch.iter().all(|(_, e)| alike(e)), "{purpose:?} windows share a call");

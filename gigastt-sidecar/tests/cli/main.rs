@@ -7,6 +7,8 @@
 )]
 
 mod bad_input;
+#[cfg(feature = "long-tests")]
+mod dialogues;
 mod interrupt;
 mod listen;
 #[cfg(feature = "long-tests")]
