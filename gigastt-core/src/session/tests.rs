@@ -299,6 +299,7 @@ fn kept(work: impl FnOnce()) -> i64 {
     allocation_counter::measure(work).bytes_current
 }
 
+/// Promise 5. Fails when the frames of silence are kept.
 #[test]
 fn three_hours_take_the_memory_of_ten_minutes() {
     // A minute: long and short utterances, long and short pauses, one beyond the length bound.
@@ -376,6 +377,47 @@ fn silence_gives_the_memory_back() {
     println!("{silent} bytes, {speaking} after 20 s of speech, {again} when it is silent again");
     assert!(speaking > 500_000, "20 s of mel frames alone are 512,000 bytes");
     assert!(silent < 100_000 && again < 100_000);
+}
+
+/// Fails when partials are queued one by one, and when asking a stream for news leaves something behind.
+#[test]
+fn three_hours_of_a_slow_reader_and_of_a_stalled_producer_hold_no_more_than_ten_minutes() {
+    let minute = signal(&[(1, 20), (0, 100), (2, 700), (0, 21), (3, 90), (0, 12), (4, 100), (0, 457)]);
+    let mut slow = Session::new(Options::new(16_000), fake::vocab(), Box::<FakeFrontEnd>::default(), 2);
+    let serve_all = |session: &mut Session| {
+        while let Some(job) = session.next_job() {
+            session.accept(serve(job));
+        }
+    };
+    let (mut held, mut ten_minutes) = (0, 0);
+    for number in 1..=180 {
+        held += kept(|| {
+            for tick in minute.chunks(256) {
+                slow.push(tick);
+                serve_all(&mut slow);
+            }
+            // Once a minute it looks.
+            while slow.next_event().is_some() {}
+        });
+        if number == 10 {
+            ten_minutes = held;
+        }
+    }
+    assert!(held <= ten_minutes, "a slow reader: {ten_minutes} bytes after ten minutes, then {held}");
+
+    // In the middle of a word nothing more comes, and the host asks every 20 ms for three hours.
+    let mut stalled = Session::new(Options::new(16_000), fake::vocab(), Box::<FakeFrontEnd>::default(), 2);
+    stalled.push(&signal(&[(1, 40)]));
+    let mut ask = |times: usize| {
+        kept(|| {
+            for _ in 0..times {
+                serve_all(&mut stalled);
+                while stalled.next_event().is_some() {}
+            }
+        })
+    };
+    ask(30_000);
+    assert_eq!(ask(510_000), 0, "bytes that asking a stalled stream left behind");
 }
 
 #[test]
