@@ -502,7 +502,7 @@ fn hostile_files_do_no_harm() {
                 result.unwrap().unwrap_or_else(|_| panic!("{name}, seed {seed}: panic"));
             assert!(finite, "{name}, seed {seed}");
             assert!(
-                start.elapsed().as_secs() < 20,
+                start.elapsed().as_secs() < 120,
                 "{name}, seed {seed}: {samples} samples, {:?}",
                 start.elapsed()
             );

@@ -228,15 +228,17 @@ def test_a_second_signal_ends_at_once(program, tmp_path):
 
 
 def test_the_session_cap(program, tmp_path):
-    with running(program, tmp_path, "--max-session-secs", 2, *METRICS) as service:
+    with running(program, tmp_path, "--max-session-secs", 4, *METRICS) as service:
         assert "the cap always fires first" in service.log
         with service.connect() as socket:
-            assert receive(socket)["max_session_secs"] == 2
+            assert receive(socket)["max_session_secs"] == 4
             configure(socket, endpoint="manual")
             stop = threading.Event()
 
+            first, rest_of_it = pcm(LONG)[:96_000], pcm(LONG)[96_000:]
+
             def speak():
-                for piece in pieces(pcm(LONG), 3_200):
+                for piece in pieces(rest_of_it, 3_200):
                     if stop.wait(0.1):
                         return
                     try:
@@ -244,6 +246,7 @@ def test_the_session_cap(program, tmp_path):
                     except ConnectionClosed:
                         return
 
+            socket.send(first)
             speaking = threading.Thread(target=speak)
             speaking.start()
             objects, code = rest(socket)
@@ -269,7 +272,7 @@ def test_without_a_session_cap(program, tmp_path):
 
 
 def test_an_idle_client(program, tmp_path):
-    with running(program, tmp_path, "--idle-timeout-secs", 1, *METRICS) as service:
+    with running(program, tmp_path, "--idle-timeout-secs", 4, *METRICS) as service:
         with service.connect("/v1/ws?endpoint=manual") as socket:
             receive(socket)
             configure(socket)

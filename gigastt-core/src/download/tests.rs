@@ -320,9 +320,11 @@ impl Case {
         let files = contents(graph_bytes);
         let hub = Hub::start(&files.each_ref().map(|(name, bytes)| (*name, &**bytes)), acts);
         let folder = tempfile::tempdir().unwrap();
+        // Only who waits for a hub that says nothing more is impatient: on a busy machine the others do, too.
+        let silent = hub.acts.lock().unwrap().iter().any(|act| matches!(act, Act::Stall(_)));
         let options = FetchOptions {
             hub: Some(hub.url()),
-            stall: Duration::from_millis(200),
+            stall: if silent { Duration::from_millis(500) } else { Duration::from_secs(100) },
             trust: if known { Trust::Sums } else { Trust::Hub },
             ..FetchOptions::new(folder.path())
         };
@@ -619,8 +621,7 @@ fn it_can_be_cancelled_while_it_waits_and_while_it_reads() {
     let (told, stalled) = channel();
     let stalled = Mutex::new(stalled);
     for act in [Act::Hold(100_000, told), Act::Status(503, "Retry-After: 100\r\n")] {
-        let mut case = Case::new(vec![Act::Good, act.clone()]);
-        case.options.stall = Duration::from_secs(100);
+        let case = Case::new(vec![Act::Good, act.clone()]);
         let canceller = Canceller::new();
         let error = std::thread::scope(|scope| {
             let mut event = |event: FetchEvent<'_>| {

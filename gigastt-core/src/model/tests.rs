@@ -483,7 +483,7 @@ fn an_interrupt_ends_a_running_call() {
     let whole = whole.elapsed();
 
     // A call that had ended by itself gives a result. A busy machine may let that happen.
-    let interrupt = (0..10).find_map(|_| {
+    let interrupt = (0..100).find_map(|_| {
         let interrupt = Interrupt::default();
         let outcome = std::thread::scope(|scope| {
             scope.spawn(|| {

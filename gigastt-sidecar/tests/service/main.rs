@@ -115,7 +115,7 @@ async fn a_drain_over_a_slow_model_loses_no_final() {
 /// A model that hangs does not hold the finals up: what was recognised is told in time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hung_model_does_not_keep_clients_from_their_final() {
-    let service = start(HUNG, "shutdown_drain_secs = 1").await;
+    let service = start(HUNG, "shutdown_drain_secs = 6").await;
     let mut client = Client::connect(service.port, "/v1/ws?endpoint=manual").await;
     client.say(&speech(3)).await;
     let drained = tokio::spawn(service.end());
