@@ -55,6 +55,7 @@ def test_ctrl_c_ends_a_wait(wait):
 
 
 def test_a_forked_child_is_told():
+    """Fails when the engine does not compare the process that made it with its own."""
     printed = python(
         """
         import os, threading

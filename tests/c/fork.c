@@ -1,5 +1,5 @@
 // In a forked child every function says so, releasing does nothing, and nothing hangs, although the parent has
-// workers and a callback's thread. The parent goes on.
+// workers and a callback's thread. The parent goes on. Fails when a function does not ask which process it is in.
 
 #define _POSIX_C_SOURCE 200809L
 #include <gigastt.h>

@@ -800,11 +800,11 @@ impl Session {
 }
 
 /// Left context of a tentative window with this step. A step that grew under load takes its frames from
-/// the left context, down to half of it: windows stay equally long, so that they can share a call, and
+/// the left context, down to a quarter of it: windows stay equally long, so that they can share a call, and
 /// what an utterance costs falls.
 fn left(step: u32, plan: &Plan) -> u32 {
     let left = u32::from(plan.left);
-    left.saturating_sub(step.saturating_sub(plan.step_min.into())).max(left.div_ceil(2))
+    left.saturating_sub(step.saturating_sub(plan.step_min.into())).max(left.div_ceil(4))
 }
 
 /// Where the audio of a window begins, whose step begins at `decided`, and its first frame.
