@@ -68,8 +68,15 @@ test-operations: setup $(VENV)/ready $(OPERATIONS_VENV)/ready
 	$(CARGO) build --locked -p gigastt-sidecar
 	GIGASTT=$(TARGET)/debug/gigastt GIGASTT_SCRIPTED=$(TARGET)/debug/gigastt-scripted OPERATIONS_VENV=$(OPERATIONS_VENV) $(VENV)/bin/python -m pytest -p no:cacheprovider tests/python/operations
 
+WORLDS_SECS ?= 600
+
+.PHONY: soak-worlds
+soak-worlds: setup ## Run random worlds of streams for ten minutes, or WORLDS_SECS, and check all promises in each
+	GIGASTT_SOAK_SECONDS=$(WORLDS_SECS) $(CARGO) test --locked -p gigastt-core --features fake-model --lib \
+		simulator -- --nocapture
+
 .PHONY: soak
-soak: setup $(VENV)/ready ## Let clients of every kind come and go for an hour, or GIGASTT_SOAK_SECS
+soak: soak-worlds $(VENV)/ready ## That, then let clients of every kind come and go for an hour, or GIGASTT_SOAK_SECS
 	$(CARGO) build --release --locked -p gigastt-sidecar
 	GIGASTT=$(TARGET)/release/gigastt GIGASTT_SOAK_SECS=$${GIGASTT_SOAK_SECS:-3600} \
 		$(VENV)/bin/python -m pytest -p no:cacheprovider tests/python/operations/test_endurance.py -k soak
@@ -118,13 +125,6 @@ test-long: setup $(VENV)/ready
 	$(VENV)/bin/python tests/bench/make_dialogues.py target/dialogues --dialogues 90
 	GIGASTT_DIALOGUES=$(CURDIR)/target/dialogues $(CARGO) test --release --locked -p gigastt-sidecar \
 		--features long-tests --test cli -- long:: dialogues:: --nocapture
-
-SOAK_SECONDS ?= 600
-
-.PHONY: soak
-soak: setup ## Run random worlds of streams for ten minutes (or SOAK_SECONDS), each with all promises checked
-	GIGASTT_SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --locked -p gigastt-core --features fake-model --lib \
-		simulator -- --nocapture
 
 .PHONY: test-mutations
 test-mutations: setup ## Put faults into a copy of the sources and see the tests find them
