@@ -330,7 +330,10 @@ fn files(root: &Path) -> Vec<String> {
         for entry in entries.map(|entry| entry.expect("the project can be read")) {
             let (name, kind) = (entry.file_name(), entry.file_type().expect("the project can be read"));
             let path = folder.join(&name);
-            if kind.is_dir() && !SKIPPED.iter().any(|skipped| name == *skipped) {
+            // In a second working tree `.git` is a file.
+            if SKIPPED.iter().any(|skipped| name == *skipped) {
+                continue;
+            } else if kind.is_dir() {
                 folders.push(path);
             } else if kind.is_file() {
                 found.push(path.to_string_lossy().replace('\\', "/"));
