@@ -139,13 +139,13 @@ STEPS ?= 2000
 .PHONY: train-embedded
 train-embedded: setup $(VENV)/ready ## Train the embedded model anew in target/training, for an hour or more; SMOKE=1: test that it can be
 	scripts/debian-packages espeak-ng
+	command -v festival >/dev/null || scripts/debian-packages festival festvox-ru
 	$(TRAINING_PYTHON) -c 'import torch, onnx' 2>/dev/null || scripts/debian-packages python3-torch python3-onnx
 ifdef SMOKE
 	$(CARGO) build --locked -p gigastt-sidecar
 	GIGASTT=$(TARGET)/debug/gigastt TRAINING_PYTHON=$(TRAINING_PYTHON) \
 		$(VENV)/bin/python -m pytest -p no:cacheprovider tests/python/training
 else
-	command -v festival >/dev/null || scripts/debian-packages festival festvox-ru
 	$(CARGO) build --release --locked -p gigastt-sidecar
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(TRAINING_PYTHON) $(TRAINING)/train.py \
 		--folder $(TRAINED) --steps $(STEPS) --ranks $$(nproc)

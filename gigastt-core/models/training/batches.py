@@ -9,6 +9,7 @@ import sound
 import text
 import voices
 
+KINDS = (0.2, 0.25, 0.55)  # The shares of text.KINDS.
 BUCKETS = 4  # So many batches are made at once and sorted by length, which saves padding.
 VOCABULARY = [*text.pieces(), "<blk>"]
 
@@ -31,8 +32,9 @@ class Batch:
 class Source:
     """Batches of one process."""
 
-    def __init__(self, espeak, plan, rank, ranks):
-        self.voices = voices.Voices(espeak, "known")
+    def __init__(self, folder, plan, rank, ranks):
+        self.voices = voices.Voices(voices.Espeak(folder), "known")
+        self.festival = voices.Festival(folder, festival_sentences(plan)) if plan.festival else None
         self.plan, self.rank, self.ranks = plan, rank, ranks
         self.group, self.batches = None, []
 
@@ -75,11 +77,15 @@ class Source:
         count = 1 if longest < 8 * sound.RATE or r.random() < 0.75 else r.randint(2, 4)
         parts, tokens, marks, at = [], [], [], 0
         for n in range(count):
-            kind = r.choices(text.KINDS, (0.2, 0.25, 0.55))[0]
-            sentence = writer.sentence(kind)
-            while n == 0 and longest < 5 * sound.RATE and len(sentence) > 36:
+            short = n == 0 and longest < 5 * sound.RATE
+            if self.festival and r.random() < self.plan.festival_share:
+                sentence, samples, borders = self.festival.say(r, short)
+            else:
+                kind = r.choices(text.KINDS, KINDS)[0]
                 sentence = writer.sentence(kind)
-            samples, borders = self.voices.say(sentence, r)
+                while short and len(sentence) > 36:
+                    sentence = writer.sentence(kind)
+                samples, borders = self.voices.say(sentence, r)
             if r.random() < 0.6:
                 factor = r.uniform(0.85, 1.15)
                 samples = sound.speed(samples, factor)
@@ -95,6 +101,12 @@ class Source:
         samples = sound.augment(numpy.concatenate(parts), noise, strength)
         last = (len(samples) - sound.WINDOW) // sound.HOP // 4
         return samples, tokens, [min(m, last) for m in marks]
+
+
+def festival_sentences(plan):
+    """What festival says: it is slow, so that its sentences are made once and heard again and again."""
+    writer, r = text.Writer(f"{plan.seed} festival"), random.Random(plan.seed)
+    return [writer.sentence(r.choices(text.KINDS, KINDS)[0]) for _ in range(plan.festival)]
 
 
 def spread(owners, borders):

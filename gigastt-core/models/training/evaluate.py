@@ -43,7 +43,7 @@ def make(folder, count):
 
 def speak(espeak, voice, sentences, folder):
     if voice == "festival":
-        yield from voices.festival(sentences, folder)
+        yield from (samples for samples, _ in voices.festival(sentences, folder))
         return
     speakers, r = voices.Voices(espeak, voice), random.Random(f"{SEED} {voice}")
     for sentence in sentences:

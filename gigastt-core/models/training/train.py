@@ -19,7 +19,6 @@ import torch.distributed as distributed
 import torch.nn.functional as F
 
 import batches
-import voices
 from network import Size, Transducer, frames_after
 from transducer_loss import transducer_loss
 
@@ -31,6 +30,7 @@ class Plan:
         self.aligned = min(600, arguments.steps // 3)
         self.transducer_from = min(250, arguments.steps // 4)
         self.windows_from = 0.7
+        self.festival, self.festival_share = arguments.festival, 0.15
         self.size = Size(width=arguments.width, layers=arguments.layers)
 
     def rate_at(self, step):
@@ -129,7 +129,7 @@ def run(rank, arguments):
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
-    source = batches.Source(voices.Espeak(folder), plan, rank, arguments.ranks)
+    source = batches.Source(folder, plan, rank, arguments.ranks)
     stop, began, heard = min(plan.steps, arguments.stop_after or plan.steps), time.process_time(), 0.0
     sums, count = {}, 0
     log = open(folder / "log.jsonl", "a") if rank == 0 else None
@@ -167,6 +167,7 @@ def main():
     parser.add_argument("--stop-after", type=int, help="step to stop at, to go on later")
     parser.add_argument("--ranks", type=int, default=1, help="processes, one thread each")
     parser.add_argument("--batch-s", type=float, default=60, help="seconds of speech in a batch of a process")
+    parser.add_argument("--festival", type=int, default=2_000, help="sentences that festival speaks; 0: it is not heard")
     parser.add_argument("--width", type=int, default=160)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)

@@ -7,6 +7,7 @@ divided by digest into known and unheard ones. Random variants, made here from a
 import bisect
 import ctypes
 import hashlib
+import json
 import random
 import shutil
 import subprocess
@@ -158,7 +159,7 @@ def random_variant(seed):
 
 
 class Voices:
-    """Speakers of one kind: `known`, `unheard` or `festival`."""
+    """Speakers of espeak-ng of one kind: `known` or `unheard`."""
 
     def __init__(self, espeak, kind):
         own = installed_variants(espeak.data)
@@ -197,16 +198,64 @@ def next_fast(length, rate):
     return -(-length // (step * 8)) * step * 8
 
 
+# Writes each recording and, a line for each word of the text, where its phonemes begin and end.
+FESTIVAL = """(voice_msu_ru_nsh_clunits)
+(define (edges token file)
+  (mapcar (lambda (word)
+    (mapcar (lambda (syllable)
+      (mapcar (lambda (segment)
+        (format file "%f %f " (item.feat segment "segment_start") (item.feat segment "end")))
+        (item.daughters (item.relation syllable 'SylStructure))))
+      (item.daughters (item.relation word 'SylStructure))))
+    (item.daughters token))
+  (format file "\\n"))
+(define (say text name)
+  (let ((utt (utt.synth (eval (list 'Utterance 'Text text)))) (file (fopen (string-append name ".txt") "w")))
+    (utt.save.wave utt (string-append name ".wav") 'riff)
+    (let ((token (utt.relation.first utt 'Token)))
+      (while token (edges token file) (set! token (item.next token))))
+    (fclose file)))
+"""
+
+
 def festival(texts, folder):
-    """Speaks texts with festival's voice msu_ru_nsh; yields samples at 16 kHz in order."""
+    """Speaks texts with festival's voice msu_ru_nsh; yields samples at 16 kHz in order, and the borders of each
+    word's phonemes in them, None where festival counts other words than spaces separate."""
     with tempfile.TemporaryDirectory(dir=folder) as work:
-        lines = ["(voice_msu_ru_nsh_clunits)"]
-        for i, text in enumerate(texts):
-            quoted = text.replace('"', "")
-            lines.append(f'(utt.save.wave (utt.synth (Utterance Text "{quoted}")) "{work}/{i}.wav" \'riff)')
-        (Path(work) / "script.scm").write_text("\n".join(lines))
+        lines = [f'(say "{text}" "{work}/{i}")' for i, text in enumerate(texts)]
+        (Path(work) / "script.scm").write_text(FESTIVAL + "\n".join(lines), encoding="utf-8")
         subprocess.run(["festival", "-b", f"{work}/script.scm"], check=True, capture_output=True)
-        for i in range(len(texts)):
+        for i, text in enumerate(texts):
             raw = (Path(work) / f"{i}.wav").read_bytes()
             rate = int.from_bytes(raw[24:28], "little")
-            yield resample(numpy.frombuffer(raw[44:], numpy.int16).astype(numpy.float32) / 32768, rate)
+            samples = resample(numpy.frombuffer(raw[44:], numpy.int16).astype(numpy.float32) / 32768, rate)
+            rows = [line.split() for line in (Path(work) / f"{i}.txt").read_text().splitlines()]
+            borders = [sorted({int(float(edge) * RATE) for edge in row}) for row in rows]
+            clear = len(borders) == len(text.split(" ")) and all(len(word) > 1 for word in borders)
+            yield samples, borders if clear else None
+
+
+class Festival:
+    """Sentences that festival spoke, kept in `folder` for all runs and processes."""
+
+    def __init__(self, folder, sentences):
+        kept = Path(folder) / "festival.npz"
+        if not kept.exists():
+            spoken = zip(sentences, festival(sentences, folder))
+            items = [(sentence, samples, borders) for sentence, (samples, borders) in spoken if borders]
+            writing = kept.with_suffix(f".{random.randrange(1 << 30)}.npz")
+            samples = numpy.concatenate([numpy.round(samples * 32768).astype(numpy.int16) for _, samples, _ in items])
+            ends = numpy.cumsum([len(samples) for _, samples, _ in items])
+            said = json.dumps([[sentence, borders] for sentence, _, borders in items])
+            numpy.savez(writing, samples=samples, ends=ends, said=said)
+            writing.replace(kept)
+        with numpy.load(kept) as columns:
+            samples = numpy.split(columns["samples"], columns["ends"][:-1])
+            self.items = [(*said, own) for said, own in zip(json.loads(str(columns["said"])), samples)]
+
+    def say(self, r, short):
+        """A sentence, its samples and the borders of each word's phonemes; `short`: at most 36 letters."""
+        while True:
+            sentence, borders, samples = r.choice(self.items)
+            if not short or len(sentence) <= 36:
+                return sentence, samples.astype(numpy.float32) / 32768, borders

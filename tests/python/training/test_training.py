@@ -39,9 +39,9 @@ def python(script, *arguments):
 def run(tmp_path_factory):
     """A short run, stopped once and continued: its folder."""
     folder = tmp_path_factory.mktemp("run")
-    small = ("--width", 64, "--layers", 2, "--batch-s", 16, "--log-every", 30, "--steps", STEPS)
-    python(CODE / "train.py", "--folder", folder, *small, "--stop-after", STEPS // 2)
-    python(CODE / "train.py", "--folder", folder, *small)
+    small = ("--width", 64, "--layers", 2, "--batch-s", 16, "--festival", 24, "--log-every", 30, "--steps", STEPS)
+    python(CODE / "train.py", *small, "--folder", folder, "--stop-after", STEPS // 2)
+    python(CODE / "train.py", *small, "--folder", folder)
     return folder
 
 
@@ -80,6 +80,17 @@ def test_the_loss_falls(run, capsys):
     # The transducer's begins when the alignment is under way.
     transducer = [line["transducer"] for line in log if "transducer" in line]
     assert transducer[-1] < 0.6 * transducer[0], transducer
+
+
+def test_festival_says_when_it_says_each_word(run):
+    with np.load(run / "festival.npz") as kept:
+        said, ends = json.loads(str(kept["said"])), kept["ends"]
+    assert len(said) >= 20
+    for (sentence, borders), length in zip(said, np.diff([0, *ends]), strict=True):
+        assert not text.held_out(sentence)
+        assert len(borders) == len(sentence.split())
+        edges = [edge for word in borders for edge in word]
+        assert edges == sorted(edges) and 0 < edges[0] and edges[-1] <= length, sentence
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
