@@ -62,8 +62,10 @@ pub use engine::{
 pub use error::{Error, ErrorKind, Fault, Result};
 #[cfg(feature = "fake-model")]
 pub use model::fake;
+#[cfg(feature = "optimize")]
+pub use model::optimized as optimize;
 #[cfg(feature = "ort-link")]
 pub use model::use_linked_runtime;
-pub use model::{Bundle, Head, Model, ModelBytes, ModelInfo, Provider, Variant, scan};
+pub use model::{Bundle, Form, Head, Model, ModelBytes, ModelInfo, Provider, Variant, scan};
 pub use options::{Class, Context, EndpointRule, Mode, Options, Plan, Segmentation, UTTERANCE_MAX_MS};
 pub use transcript::{End, EndpointReason, Event, Final, Partial, Span, Token, Transcript, Word};

@@ -98,6 +98,34 @@ impl fmt::Display for Variant {
     }
 }
 
+/// A fast form of an encoder, as `optimize` makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Form {
+    /// Matrix products in 8 bits, all else in 32-bit floats.
+    #[default]
+    Int8,
+    /// 32-bit floats.
+    Fp32,
+}
+
+impl Form {
+    /// Every form, for tables and messages.
+    pub const ALL: [Self; 2] = [Self::Int8, Self::Fp32];
+
+    /// A stable name: `int8`, `fp32`.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Int8 => "int8",
+            Self::Fp32 => "fp32",
+        }
+    }
+
+    /// The form of this [`code`](Self::code).
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|form| form.code() == code)
+    }
+}
+
 /// A model to load: where it is, and which one of several. Cheap to clone.
 #[derive(Clone)]
 pub struct Model {
@@ -176,7 +204,8 @@ impl Model {
     }
 
     /// The model in the folder `path`. Of several variants the first of [`Variant::ALL`] is taken; of
-    /// several quantisations the first that starts with `int8`, else the plain one, else the first.
+    /// several quantisations the plain one if `gigastt optimize` made it fast, else the first that starts
+    /// with `int8`, else the plain one, else the first.
     pub fn dir(path: impl Into<PathBuf>) -> Self {
         Self::of(Origin::Dir(path.into()))
     }
@@ -219,6 +248,22 @@ impl Model {
     pub fn quantization(mut self, suffix: impl Into<String>) -> Self {
         self.quantization = Some(suffix.into());
         self
+    }
+
+    /// As it is, of the plain graphs unless others were asked for.
+    #[cfg(feature = "optimize")]
+    pub(crate) fn plain(&self) -> Self {
+        let quantization = self.quantization.clone().or(Some(String::new()));
+        Self { quantization, ..self.clone() }
+    }
+
+    /// Whether it is one that was fetched, and is to be fast without being told.
+    #[cfg(feature = "optimize")]
+    pub(crate) fn is_pretrained(&self) -> bool {
+        #[cfg(feature = "download")]
+        return matches!(self.origin, Origin::Pretrained { .. });
+        #[cfg(not(feature = "download"))]
+        return false;
     }
 
     fn of(origin: Origin) -> Self {
@@ -309,6 +354,8 @@ pub struct Bundle {
     pub files: Vec<(PathBuf, u64)>,
     /// Files it needs that are not there; empty for a complete bundle.
     pub missing: Vec<PathBuf>,
+    /// The fast form of its encoder that was made last.
+    pub optimized: Option<Form>,
 }
 
 /// The models in the folder `path`, also incomplete ones, sorted by variant and quantisation. Only
@@ -360,6 +407,7 @@ impl Bundle {
             quantization: (!quantization.is_empty()).then(|| quantization.into()),
             files: Vec::new(),
             missing: Vec::new(),
+            optimized: None,
         };
         for stem in variant.stems() {
             let mark = if quantization.is_empty() { "" } else { "." };
@@ -368,6 +416,10 @@ impl Bundle {
         }
         let vocab = variant.vocab_file();
         bundle.add(path, files.iter().find(|(name, _)| name == vocab), vocab);
+        #[cfg(feature = "optimize")]
+        if let Some((graph, _)) = bundle.files.first() {
+            bundle.optimized = super::optimized::last_form(graph);
+        }
         bundle
     }
 
@@ -381,9 +433,10 @@ impl Bundle {
     /// Lower is better.
     fn preference(&self) -> (Variant, u8, Option<String>) {
         let class = match self.quantization.as_deref() {
-            Some(suffix) if suffix.starts_with("int8") => 0,
-            None => 1,
-            Some(_) => 2,
+            None if self.optimized.is_some() => 0,
+            Some(suffix) if suffix.starts_with("int8") => 1,
+            None => 2,
+            Some(_) => 3,
         };
         (self.variant, class, self.quantization.clone())
     }
@@ -420,6 +473,7 @@ fn read_vocab(path: &Path) -> Result<Vocab> {
 }
 
 /// A model with all its parts at hand.
+#[derive(Clone)]
 pub(crate) struct Spec {
     pub variant: Variant,
     pub quantization: Option<String>,
@@ -429,7 +483,21 @@ pub(crate) struct Spec {
     pub vocab: Arc<Vocab>,
 }
 
+#[cfg(feature = "optimize")]
+impl Spec {
+    /// With another graph in place of its encoder, or of its CTC network.
+    pub(crate) fn with_encoder(&self, part: Part) -> Self {
+        let mut spec = self.clone();
+        match &mut spec.graphs {
+            Graphs::Rnnt { encoder, .. } => *encoder = part,
+            Graphs::Ctc(network) => *network = part,
+        }
+        spec
+    }
+}
+
 /// The graphs of a model.
+#[derive(Clone)]
 pub(crate) enum Graphs {
     Rnnt { encoder: Part, decoder: Part, joint: Part },
     Ctc(Part),
@@ -449,6 +517,15 @@ impl Graphs {
         })
     }
 
+    /// The encoder, or the CTC network.
+    #[cfg(feature = "optimize")]
+    pub(crate) fn first(&self) -> &Part {
+        match self {
+            Self::Rnnt { encoder, .. } => encoder,
+            Self::Ctc(network) => network,
+        }
+    }
+
     /// Size of all graphs in bytes.
     pub(crate) fn size(&self) -> u64 {
         match self {
@@ -459,6 +536,7 @@ impl Graphs {
 }
 
 /// One graph.
+#[derive(Clone)]
 pub(crate) struct Part {
     /// Its path, or its published name for bytes; errors name it.
     pub name: String,
@@ -468,6 +546,7 @@ pub(crate) struct Part {
 }
 
 /// Where a graph's bytes are.
+#[derive(Clone)]
 pub(crate) enum Content {
     File(PathBuf),
     Bytes(Bytes),

@@ -10,6 +10,8 @@ mod decode;
 pub mod fake;
 mod graph;
 mod interface;
+#[cfg(feature = "optimize")]
+pub mod optimized;
 mod ort;
 mod past;
 mod runtime;
@@ -31,7 +33,7 @@ use crate::{Error, ErrorKind, Result, Token};
 
 #[cfg(feature = "ort-link")]
 pub use self::ort::use_linked_runtime;
-pub use bundle::{Bundle, Model, ModelBytes, Variant, scan};
+pub use bundle::{Bundle, Form, Model, ModelBytes, Variant, scan};
 
 /// Mel channels of a frame.
 pub(crate) const MELS: usize = 64;
@@ -126,6 +128,8 @@ pub struct ModelInfo {
     pub source: String,
     /// Size of its graphs in bytes.
     pub bytes: u64,
+    /// The fast form of its encoder that runs; `None` when it runs as it is.
+    pub optimized: Option<Form>,
 }
 
 #[cfg(feature = "fake-model")]
@@ -140,6 +144,7 @@ impl ModelInfo {
             encoder_width: Some(1),
             source: "script".into(),
             bytes: 0,
+            optimized: None,
         }
     }
 }
@@ -149,7 +154,15 @@ impl ModelInfo {
 /// # Errors
 /// `ModelNotFound`, `InvalidModel` and `Io` about a file, `Runtime` about ONNX Runtime, `Provider`.
 pub(crate) fn load(model: &Model, options: &LoadOptions) -> Result<(Arc<dyn Network>, ModelInfo)> {
-    let network = ort::open(model.resolve()?, options)?;
+    let spec = model.resolve()?;
+    #[cfg(feature = "optimize")]
+    let fast = optimized::open(&spec, options, model.is_pretrained());
+    #[cfg(not(feature = "optimize"))]
+    let fast: Option<(ort::OrtNetwork, Form)> = None;
+    let (network, optimized) = match fast {
+        Some((network, form)) => (network, Some(form)),
+        None => (ort::open(spec, options)?, None),
+    };
     let spec = network.spec();
     let info = ModelInfo {
         name: spec.variant.model_name().into(),
@@ -159,6 +172,7 @@ pub(crate) fn load(model: &Model, options: &LoadOptions) -> Result<(Arc<dyn Netw
         encoder_width: network.encoder_width(),
         source: spec.source.clone(),
         bytes: spec.graphs.size(),
+        optimized,
     };
     Ok((Arc::new(network), info))
 }

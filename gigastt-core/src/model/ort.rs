@@ -155,6 +155,59 @@ const STRIDE: usize = 4;
 const CHECKED: usize = 36;
 const DEVIATION_MAX: f32 = 0.05;
 
+/// What tells one build of the loaded ONNX Runtime from another.
+///
+/// # Errors
+/// `Runtime` when there is none.
+#[cfg(feature = "optimize")]
+pub(crate) fn version(options: &LoadOptions) -> Result<&'static str> {
+    environment(options.runtime.as_deref()).map(|_| ort::info())
+}
+
+/// Saves the graph in the file `from` as ONNX Runtime runs it on this processor: the graph in the file `to`,
+/// its constants beside it in a file of the name `weights`, arranged as the kernels read them. Sessions on it
+/// map that file into memory, so those of all workers and processes share it.
+///
+/// # Errors
+/// `InvalidModel` when it cannot run the graph, `Runtime`.
+#[cfg(feature = "optimize")]
+pub(crate) fn save(from: &Path, to: &Path, weights: &str, options: &LoadOptions) -> Result<()> {
+    let environment = environment(options.runtime.as_deref())?;
+    let settings = [
+        ("session.optimized_model_external_initializers_file_name", weights),
+        ("session.optimized_model_external_initializers_min_size_in_bytes", "1024"),
+        ("session.save_external_prepacked_constant_initializers", "1"),
+    ];
+    let build = || -> ort::Result<SessionBuilder> {
+        let mut builder = builder(&environment, 1)?.with_optimized_model_path(to)?;
+        for (name, value) in settings {
+            builder = builder.with_config_entry(name, value)?;
+        }
+        Ok(builder)
+    };
+    let mut builder = build().map_err(|e| Error::new(ErrorKind::Runtime, e.message()))?;
+    match builder.commit_from_file(from) {
+        Ok(_) => Ok(()),
+        Err(e) => Err(Error::new(ErrorKind::InvalidModel, e.message()).in_file(from)),
+    }
+}
+
+/// Options of every session.
+fn builder(environment: &Environment, intra_threads: usize) -> ort::Result<SessionBuilder> {
+    let mut builder = Session::builder(environment)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_intra_threads(intra_threads)?
+        .with_inter_threads(1)?
+        .with_intra_op_spinning(false)?
+        .with_inter_op_spinning(false)?
+        // A pattern is kept for every length of window ever seen.
+        .with_memory_pattern(false)?;
+    if saturates() {
+        builder = builder.with_config_entry("session.x64quantprecision", "1")?;
+    }
+    Ok(builder)
+}
+
 /// A model on ONNX Runtime.
 pub(crate) struct OrtNetwork {
     environment: Environment,
@@ -195,6 +248,22 @@ impl OrtNetwork {
     /// Width of an encoder frame; `None` for a CTC network.
     pub(crate) fn encoder_width(&self) -> Option<usize> {
         self.spare.lock().as_ref().filter(|lane| lane.rnnt.is_some()).map(|lane| lane.width)
+    }
+
+    /// Runs the lane that the first worker will get.
+    ///
+    /// # Errors
+    /// What `call` says; those of opening a lane.
+    #[cfg(feature = "optimize")]
+    pub(crate) fn try_out<T>(&self, call: impl FnOnce(&mut dyn Lane) -> Result<T>) -> Result<T> {
+        let spare = self.spare.lock().take();
+        let mut lane = match spare {
+            Some(lane) => lane,
+            None => self.open_lane()?,
+        };
+        let outcome = call(&mut lane)?;
+        *self.spare.lock() = Some(lane);
+        Ok(outcome)
     }
 
     fn open_lane(&self) -> Result<OrtLane> {
@@ -376,21 +445,8 @@ impl OrtNetwork {
     }
 
     fn builder(&self, provider: Provider) -> Result<SessionBuilder> {
-        let build = || -> ort::Result<SessionBuilder> {
-            let mut builder = Session::builder(&self.environment)?
-                .with_optimization_level(GraphOptimizationLevel::All)?
-                .with_intra_threads(self.options.intra_threads)?
-                .with_inter_threads(1)?
-                .with_intra_op_spinning(false)?
-                .with_inter_op_spinning(false)?
-                // A pattern is kept for every length of window ever seen.
-                .with_memory_pattern(false)?;
-            if saturates() {
-                builder = builder.with_config_entry("session.x64quantprecision", "1")?;
-            }
-            Ok(builder)
-        };
-        let builder = build().map_err(|e| Error::new(ErrorKind::Runtime, e.message()))?;
+        let builder = builder(&self.environment, self.options.intra_threads);
+        let builder = builder.map_err(|e| Error::new(ErrorKind::Runtime, e.message()))?;
         let dispatch = match provider {
             Provider::Cpu => return Ok(builder),
             Provider::Cuda => ep::CUDA::default().build(),
@@ -406,7 +462,7 @@ impl OrtNetwork {
 
 /// Whether products of unsigned and signed bytes saturate on this processor (x86-64 without VNNI), so
 /// that ONNX Runtime has to take the slower exact way.
-fn saturates() -> bool {
+pub(crate) fn saturates() -> bool {
     #[cfg(target_arch = "x86_64")]
     return !is_x86_feature_detected!("avx512vnni") && !is_x86_feature_detected!("avxvnni");
     #[cfg(not(target_arch = "x86_64"))]

@@ -87,6 +87,7 @@ fn the_embedded_model_hears_what_was_said() {
         encoder_width: Some(160),
         source: "embedded".into(),
         bytes: 911_576 + 2_764_215 + 136_319,
+        optimized: None,
     };
     assert_eq!(info, expected);
     let mut lane = network.lane().unwrap();

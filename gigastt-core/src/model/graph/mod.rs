@@ -5,16 +5,15 @@
 //! joint network; [`pointwise`] and [`quantise`] make an encoder faster, [`streaming`] makes it keep
 //! what it has computed.
 
-#[cfg_attr(not(test), allow(dead_code))] // Taken up by `gigastt optimize`.
+#[cfg(any(test, feature = "optimize"))]
 mod constants;
 pub(crate) mod cut;
 #[rustfmt::skip]
 #[allow(missing_docs, unreachable_pub, dead_code, clippy::all)]
 mod onnx;
-#[cfg_attr(not(test), allow(dead_code))]
+#[cfg(any(test, feature = "optimize"))]
 pub(crate) mod pointwise;
-#[cfg_attr(not(test), allow(dead_code))]
-#[allow(unreachable_pub)]
+#[cfg(any(test, feature = "optimize"))]
 pub(crate) mod quantise;
 pub(crate) mod streaming;
 #[cfg(test)]
