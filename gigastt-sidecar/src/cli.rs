@@ -52,6 +52,7 @@ pub(crate) enum Command {
     Download(Download),
     Models(Models),
     Eval(Eval),
+    Optimize(Optimize),
     /// Measure speed and memory.
     #[command(subcommand)]
     Bench(Bench),
@@ -210,6 +211,10 @@ pub(crate) struct Download {
     #[arg(long, env = "GIGASTT_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
     pub offline: bool,
 
+    /// Do not make it fast for this machine.
+    #[arg(long)]
+    pub as_is: bool,
+
     /// Also take files whose SHA-256 this release does not know, on the hub's word.
     #[arg(long)]
     pub unverified: bool,
@@ -221,6 +226,39 @@ pub(crate) struct Download {
     /// No progress bar, and no log but errors.
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Make a model fast on this machine, and say what was made.
+///
+/// Rewrites the model's encoder, has ONNX Runtime arrange it for this processor, and puts it beside the
+/// model's files, where every later start finds it. What it gives is compared with what the model gave. `gigastt
+/// download` does this by itself.
+#[derive(Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Optimize {
+    /// The model's folder, or the name of an installed one. Without it: the best one that is installed.
+    #[arg(value_name = "MODEL", value_hint = ValueHint::DirPath)]
+    pub model: Option<PathBuf>,
+
+    /// Keep 32-bit floats. Without it: matrix products in 8 bits.
+    #[arg(long)]
+    pub fp32: bool,
+
+    /// Make it also when it is there.
+    #[arg(long)]
+    pub again: bool,
+
+    /// The folder that holds a folder for each installed model.
+    #[arg(long, value_name = "DIR", env = "GIGASTT_MODEL_DIR", value_hint = ValueHint::DirPath)]
+    pub model_dir: Option<PathBuf>,
+
+    /// The library of ONNX Runtime.
+    #[arg(long, value_name = "PATH", env = "GIGASTT_RUNTIME", value_hint = ValueHint::FilePath)]
+    pub runtime: Option<PathBuf>,
+
+    /// For programs: a JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// List the models that are there, and those that can be fetched.
@@ -240,7 +278,7 @@ pub(crate) struct Models {
 
 #[derive(Subcommand)]
 pub(crate) enum ModelsCommand {
-    /// Delete what unfinished downloads left, except those that go on now.
+    /// Delete what unfinished downloads left, except those that go on now, and fast forms that nothing uses.
     Gc {
         /// Only say what would be deleted.
         #[arg(long)]

@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use gigastt_core::download::{FetchEvent, FetchHooks, FetchOptions, MODELS, Pretrained, Trust, fetch};
+use gigastt_core::optimize::Optimized;
 use gigastt_core::{Error, ErrorKind, Result};
 use serde::Serialize;
 
 use crate::cli::Download;
 use crate::failure::{self, Exit};
 use crate::interrupt::Interrupt;
+use crate::optimize;
 use crate::output;
 use crate::progress::FetchBar;
 
@@ -38,8 +40,13 @@ fn bring(args: &Download, interrupt: &Interrupt, teller: &mut Teller) -> Result<
     let mut tell = |event: FetchEvent<'_>| teller.tell(event);
     let hooks = FetchHooks { event: Some(&mut tell), canceller: Some(&interrupt.canceller) };
     let folder = fetch(model, &options, hooks)?;
-    // The folder is complete and every file in it checked: what is to be made of it is made here.
-    Ok((model.name(), folder.display().to_string()))
+    let folder = folder.display().to_string();
+    // The folder is complete and every file in it checked.
+    if !args.as_is {
+        teller.optimizing();
+        teller.optimized(optimize::after_download(&folder));
+    }
+    Ok((model.name(), folder))
 }
 
 /// The published model of this name.
@@ -65,6 +72,9 @@ enum Line<'a> {
     Bytes { file: &'a str, done: u64, total: Option<u64> },
     Retry { file: &'a str, reason: &'a str, wait_s: u64 },
     Installed { file: &'a str, bytes: u64, sha256: &'a str, verified: bool },
+    Optimizing,
+    Optimized { form: &'a str, bytes: u64, deviation: f64 },
+    NotOptimized { reason: &'a str },
     Done { model: &'a str, folder: &'a str },
     Error { code: &'a str, message: String },
 }
@@ -97,6 +107,30 @@ impl Teller {
         match &self.bar {
             Some(bar) => bar.show(event),
             None => say(&Line::from(event)),
+        }
+    }
+
+    fn optimizing(&self) {
+        match &self.bar {
+            Some(bar) => bar.optimizing(),
+            None => say(&Line::Optimizing),
+        }
+    }
+
+    fn optimized(&self, made: std::result::Result<Optimized, String>) {
+        match (made, &self.bar) {
+            (Ok(form), None) => {
+                say(&Line::Optimized {
+                    form: form.form.code(),
+                    bytes: form.bytes,
+                    deviation: form.deviation,
+                });
+            }
+            (Ok(_), Some(_)) => {}
+            (Err(reason), None) => say(&Line::NotOptimized { reason: &reason }),
+            (Err(reason), Some(_)) => {
+                log::warn!("not made fast for this machine, it runs as it is: {reason}")
+            }
         }
     }
 

@@ -16,6 +16,7 @@ mod health;
 mod interrupt;
 mod listen;
 mod models;
+mod optimize;
 mod output;
 mod progress;
 mod serve;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         cli::Command::Download(args) => download::run(args),
         cli::Command::Models(args) => models::run(args),
         cli::Command::Eval(args) => eval::run(args),
+        cli::Command::Optimize(args) => optimize::run(args),
         cli::Command::Bench(args) => bench::run(args),
     };
     exit.into()

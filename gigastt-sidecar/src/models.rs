@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use gigastt_core::download::{self, Leftover, MODELS, Pretrained};
-use gigastt_core::{Bundle, Error, ErrorKind, Model, Result};
+use gigastt_core::{Bundle, Error, ErrorKind, Model, Result, optimize};
 use serde::Serialize;
 
 use crate::cli::{Models, ModelsCommand};
@@ -34,10 +34,22 @@ struct Entry {
     /// Size of its files.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
+    /// The fast form that was made of it last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    optimized: Option<Fast>,
     /// Files it lacks; with any it cannot be used.
     missing: Vec<String>,
     /// Whether it is taken without `--model`.
     default: bool,
+}
+
+/// A fast form.
+#[derive(Debug, Serialize, PartialEq)]
+struct Fast {
+    form: &'static str,
+    /// Whether products of 8-bit numbers take the exact way, as those of the processor saturate.
+    precise: bool,
+    deviation: f64,
 }
 
 /// Prints the list.
@@ -90,10 +102,15 @@ struct Deleted {
     bytes: u64,
 }
 
-/// Deletes what unfinished downloads left.
+/// Deletes what unfinished downloads left, and fast forms that nothing uses.
 fn gc(folder: Option<&Path>, dry_run: bool, json: bool) -> Exit {
     let act = if dry_run { download::leftovers } else { download::remove_leftovers };
-    match folder.map_or(Ok(Vec::new()), act) {
+    let all = |folder| {
+        let mut left = act(folder)?;
+        left.extend(unused_forms(folder, dry_run)?);
+        Ok(left)
+    };
+    match folder.map_or(Ok(Vec::new()), all) {
         Ok(left) => {
             let text = if json { output::line(&deleted(&left)) } else { told(&left, dry_run) };
             output::print(&text).map_or(Exit::SomeFailed, |()| Exit::Done)
@@ -103,6 +120,19 @@ fn gc(folder: Option<&Path>, dry_run: bool, json: bool) -> Exit {
             Exit::SomeFailed
         }
     }
+}
+
+/// The fast forms that nothing uses, deleted unless it is a dry run.
+fn unused_forms(folder: &Path, dry_run: bool) -> Result<Vec<Leftover>> {
+    let models = folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+    let forms = models.flat_map(|model| optimize::leftovers(&model));
+    let delete = |(path, bytes): (PathBuf, u64)| {
+        if !dry_run {
+            std::fs::remove_dir_all(&path).map_err(|e| Error::io(&path, &e))?;
+        }
+        Ok(Leftover { path, bytes })
+    };
+    forms.map(delete).collect()
 }
 
 fn deleted(left: &[Leftover]) -> Vec<Deleted> {
@@ -115,7 +145,7 @@ fn told(left: &[Leftover], dry_run: bool) -> String {
     if left.is_empty() { "nothing to delete\n".into() } else { left.iter().map(line).collect() }
 }
 
-fn megabytes(bytes: u64) -> String {
+pub(crate) fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
@@ -147,6 +177,7 @@ fn entries(folder: Option<&Path>) -> Vec<Entry> {
         name: EMBEDDED_NOTE.into(),
         quantization: None,
         bytes: None,
+        optimized: None,
         missing: Vec::new(),
         default: false,
     });
@@ -164,6 +195,11 @@ impl Entry {
             name: bundle.variant.model_name().into(),
             quantization: bundle.quantization.clone(),
             bytes: Some(bundle.files.iter().map(|(_, bytes)| bytes).sum()),
+            optimized: optimize::forms(bundle).first().map(|made| Fast {
+                form: made.form.code(),
+                precise: made.precise,
+                deviation: made.deviation,
+            }),
             missing: bundle.missing.iter().map(|path| path.display().to_string()).collect(),
             default: false,
         }
@@ -177,6 +213,15 @@ impl Entry {
         }
         if let Some(bytes) = self.bytes {
             let _ = write!(remark, ", {}", megabytes(bytes));
+        }
+        match &self.optimized {
+            Some(Fast { form, precise: true, .. }) => {
+                let _ = write!(remark, "; runs as {form}, exact products (a processor without VNNI)");
+            }
+            Some(Fast { form, .. }) => {
+                let _ = write!(remark, "; runs as {form}");
+            }
+            None => {}
         }
         if let Some(missing) = self.missing.first() {
             let _ = write!(remark, "; cannot be used: {missing} is missing");
@@ -255,6 +300,18 @@ mod tests {
         check(&ctc, &[("a", true), ("embedded", false)]);
         check(&ctc[..1], &[("a", false), ("embedded", true)]);
         check(&[ctc, e2e].concat(), &[("a", false), ("b", true), ("embedded", false)]);
+    }
+
+    #[test]
+    fn forms_that_nothing_uses_are_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let form = folder.path().join("a/optimized/v3_ctc.int8.0123456789abcdef.1");
+        std::fs::create_dir_all(&form).unwrap();
+        std::fs::write(form.join("encoder.weights"), "1234567").unwrap();
+        let expected = [Leftover { path: form.clone(), bytes: 7 }];
+        assert_eq!(unused_forms(folder.path(), true).unwrap(), expected);
+        assert_eq!(unused_forms(folder.path(), false).unwrap(), expected);
+        assert_eq!((unused_forms(folder.path(), false).unwrap(), form.exists()), (Vec::new(), false));
     }
 
     #[test]

@@ -59,6 +59,13 @@ impl FetchBar {
         Self { bar: ProgressBar::with_draw_target(None, target).with_style(style(UNKNOWN)) }
     }
 
+    /// Shows that the model is made fast.
+    pub(crate) fn optimizing(&self) {
+        self.bar.set_style(style(UNKNOWN));
+        self.bar.set_message("is made fast for this machine");
+        self.bar.tick();
+    }
+
     /// Shows what happened.
     pub(crate) fn show(&self, event: FetchEvent<'_>) {
         match event {

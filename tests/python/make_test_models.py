@@ -73,10 +73,15 @@ def scores(source, classes):
     return nodes, constants
 
 
-def ctc(path, classes):
+def ctc(path, classes, dense=False):
     slice_nodes, slice_constants = every_fourth("features", "sliced")
     score_nodes, score_constants = scores("frames", classes)
-    nodes = slice_nodes + [h.make_node("Transpose", ["sliced"], ["frames"], perm=[0, 2, 1])] + score_nodes
+    nodes = slice_nodes
+    if dense:
+        nodes.append(h.make_node("Conv", ["sliced", "unit"], ["same"], kernel_shape=[1]))
+        slice_constants.append(const("unit", np.eye(MELS)[:, :, None], np.float32))
+    nodes.append(h.make_node("Transpose", ["same" if dense else "sliced"], ["frames"], perm=[0, 2, 1]))
+    nodes += score_nodes
     nodes.append(h.make_node("LogSoftmax", ["logits"], ["log_probs"], axis=-1))
     inputs = [f32("features", ["batch", MELS, "time"]), i64("feature_lengths", ["batch"])]
     save(path, nodes, inputs, [f32("log_probs", ["batch", "steps", classes])], slice_constants + score_constants)
@@ -170,6 +175,12 @@ def newer(root):
     vocab(root / "v3_vocab.txt", ["▁", *LETTERS])
 
 
+def dense(root):
+    """A network with a pointwise convolution, which changes nothing, for what makes models fast."""
+    ctc(root / "v3_ctc.onnx", CLASSES, dense=True)
+    vocab(root / "v3_vocab.txt", ["▁", *LETTERS])
+
+
 def wrong(root):
     """Valid graphs that are not what their place asks for, and one that fits and fails when it runs."""
     save(root / "identity.onnx", [h.make_node("Identity", ["x"], ["y"])], [f32("x", [1])], [f32("y", [1])])
@@ -190,4 +201,5 @@ if __name__ == "__main__":
     target = Path(sys.argv[1])
     several(target / "several")
     newer(target / "newer")
+    dense(target / "dense")
     wrong(target / "wrong")

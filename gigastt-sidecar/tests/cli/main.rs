@@ -13,5 +13,6 @@ mod interrupt;
 mod listen;
 #[cfg(feature = "long-tests")]
 mod long;
+mod models;
 mod support;
 mod words;

@@ -28,7 +28,7 @@ pub(crate) use self::onnx::{
     AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
     attribute_proto::AttributeType, tensor_proto::DataType, tensor_shape_proto,
 };
-use self::onnx::{OperatorSetIdProto, TensorShapeProto, TypeProto, type_proto};
+use self::onnx::{TensorShapeProto, TypeProto, type_proto};
 use crate::{Error, ErrorKind, Result};
 
 /// A model with its main graph apart. Nodes are sorted, each after those whose values it takes.
@@ -93,11 +93,16 @@ impl Graph {
     }
 }
 
+#[cfg(any(test, feature = "optimize"))]
 impl Graph {
     /// The version of ONNX's own operators; 0 when it tells none.
     fn operators(&self) -> i64 {
         let own = |domain: &str| ["", "ai.onnx"].contains(&domain);
-        self.header.opset_import.iter().find(|set| own(set.domain())).map_or(0, OperatorSetIdProto::version)
+        self.header
+            .opset_import
+            .iter()
+            .find(|set| own(set.domain()))
+            .map_or(0, onnx::OperatorSetIdProto::version)
     }
 
     /// Leaves out nodes and constants that no output needs, and what was known of shapes.
@@ -154,12 +159,14 @@ impl NodeProto {
     }
 
     /// The attribute of this name.
+    #[cfg(any(test, feature = "optimize"))]
     pub(crate) fn attribute(&self, name: &str) -> Option<&AttributeProto> {
         self.attribute.iter().find(|attribute| attribute.name() == name)
     }
 }
 
 impl AttributeProto {
+    #[cfg(any(test, feature = "optimize"))]
     pub(crate) fn integer(name: &str, value: i64) -> Self {
         Self {
             name: Some(name.into()),

@@ -15,7 +15,7 @@ fn file(path: &Path) -> Bytes {
 
 /// Every ONNX file in the repository.
 fn files() -> Vec<PathBuf> {
-    let folders = ["several", "newer", "wrong"].map(|name| folder("tests/data/models").join(name));
+    let folders = ["several", "newer", "dense", "wrong"].map(|name| folder("tests/data/models").join(name));
     let folders = folders.into_iter().chain([folder("models/embedded")]);
     let entries = folders.flat_map(|folder| folder.read_dir().unwrap()).map(|entry| entry.unwrap().path());
     entries.filter(|path| path.extension().is_some_and(|ending| ending == "onnx")).collect()
@@ -24,7 +24,7 @@ fn files() -> Vec<PathBuf> {
 #[test]
 fn what_is_not_changed_comes_out_as_it_went_in() {
     let files = files();
-    assert!(files.len() >= 18, "{files:?}");
+    assert!(files.len() >= 19, "{files:?}");
     for path in files.iter().filter(|path| !path.ends_with("nested.onnx")) {
         let bytes = file(path);
         let written = Graph::parse(bytes.clone()).unwrap().into_bytes();
