@@ -605,6 +605,18 @@ gigastt_status gigastt_config_set_model_dir(struct gigastt_config *config,
                                             struct gigastt_error **error);
 
 /**
+ * Takes a published model by its name, such as `gigaam-v3-e2e-rnnt`. When an engine is opened, the one that is
+ * installed in the models folder is used (`GIGASTT_MODEL_DIR`, else `gigastt/models` in the user's data
+ * folder); a model that is not there is fetched first and made fast for this machine, which takes as long as
+ * that does: it may be hundreds of megabytes. `GIGASTT_OFFLINE=1` forbids it, `GIGASTT_HUB` names a mirror.
+ * Any thread. Errors: `INVALID_ARGUMENT` (also for an unknown name), `INVALID_HANDLE`; of opening also
+ * `NETWORK` and `MODEL_NOT_FOUND`.
+ */
+gigastt_status gigastt_config_set_pretrained(struct gigastt_config *config,
+                                             const char *name,
+                                             struct gigastt_error **error);
+
+/**
  * Takes a model whose files are in memory. They are copied; nothing of `bytes` is used after the call.
  * Any thread. Errors: `INVALID_ARGUMENT`, `INVALID_HANDLE`.
  */
@@ -654,8 +666,8 @@ void gigastt_engine_release(struct gigastt_engine *engine);
 
 /**
  * Puts what is known of the model into `*json`: an object with `name`, `variant`, `quantization`,
- * `vocab_size`, `source`, `bytes`, `threads`, `sample_rate`. Release the string with
- * `gigastt_string_release`. Any thread. Errors: `INVALID_ARGUMENT`, `INVALID_HANDLE`, `POISONED`.
+ * `vocab_size`, `source`, `bytes`, `optimized` (the fast form that runs: `int8`, `fp32`, or null),
+ * `threads`, `sample_rate`. Release the string with `gigastt_string_release`. Any thread. Errors: `INVALID_ARGUMENT`, `INVALID_HANDLE`, `POISONED`.
  */
 gigastt_status gigastt_engine_info_json(const struct gigastt_engine *engine,
                                         char **json,

@@ -226,6 +226,13 @@ public:
         return *this;
     }
 
+    /// A published model by its name, which is fetched when an engine is made and it is not installed.
+    Config &pretrained(const std::string &name) {
+        detail::Call call;
+        call.check(gigastt_config_set_pretrained(get(), name.c_str(), call));
+        return *this;
+    }
+
     Config &model_bytes(const gigastt_model_bytes &bytes) {
         detail::Call call;
         call.check(gigastt_config_set_model_bytes(get(), &bytes, call));

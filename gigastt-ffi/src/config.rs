@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::c_char;
 
 use gigastt_core::audio::RATE;
+use gigastt_core::download::{MODELS, Pretrained};
 use gigastt_core::sync::Mutex;
 use gigastt_core::{Engine, EngineBuilder, Model, ModelBytes, Options, Variant};
 
@@ -135,6 +136,36 @@ pub unsafe extern "C" fn gigastt_config_set_model_dir(
         // SAFETY: NULL or a string by the contract of the header.
         let path = unsafe { string("path", path) }?;
         config.0.lock().model = Some(Model::dir(path));
+        Ok(GIGASTT_OK)
+    };
+    // SAFETY: NULL or writable by the contract of the header.
+    unsafe { fence(error, body) }
+}
+
+/// Takes a published model by its name, such as `gigaam-v3-e2e-rnnt`. When an engine is opened, the one that is
+/// installed in the models folder is used (`GIGASTT_MODEL_DIR`, else `gigastt/models` in the user's data
+/// folder); a model that is not there is fetched first and made fast for this machine, which takes as long as
+/// that does: it may be hundreds of megabytes. `GIGASTT_OFFLINE=1` forbids it, `GIGASTT_HUB` names a mirror.
+/// Any thread. Errors: `INVALID_ARGUMENT` (also for an unknown name), `INVALID_HANDLE`; of opening also
+/// `NETWORK` and `MODEL_NOT_FOUND`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gigastt_config_set_pretrained(
+    config: *mut gigastt_config,
+    name: *const c_char,
+    error: *mut *mut gigastt_error,
+) -> gigastt_status {
+    let body = || {
+        let config = CONFIGS.find(config)?;
+        // SAFETY: NULL or a string by the contract of the header.
+        let name = unsafe { string("name", name) }?;
+        if Pretrained::find(name).is_none() {
+            let names: Vec<_> = MODELS.iter().map(Pretrained::name).collect();
+            return Err(Failure::argument(format!(
+                "name: expected one of {}, found {name:?}",
+                names.join(", ")
+            )));
+        }
+        config.0.lock().model = Some(Model::pretrained(name));
         Ok(GIGASTT_OK)
     };
     // SAFETY: NULL or writable by the contract of the header.

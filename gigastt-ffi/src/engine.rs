@@ -148,8 +148,8 @@ pub unsafe extern "C" fn gigastt_engine_release(engine: *mut gigastt_engine) {
 }
 
 /// Puts what is known of the model into `*json`: an object with `name`, `variant`, `quantization`,
-/// `vocab_size`, `source`, `bytes`, `threads`, `sample_rate`. Release the string with
-/// `gigastt_string_release`. Any thread. Errors: `INVALID_ARGUMENT`, `INVALID_HANDLE`, `POISONED`.
+/// `vocab_size`, `source`, `bytes`, `optimized` (the fast form that runs: `int8`, `fp32`, or null),
+/// `threads`, `sample_rate`. Release the string with `gigastt_string_release`. Any thread. Errors: `INVALID_ARGUMENT`, `INVALID_HANDLE`, `POISONED`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gigastt_engine_info_json(
     engine: *const gigastt_engine,

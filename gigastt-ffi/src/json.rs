@@ -1,6 +1,6 @@
 //! Results as JSON, in the words of the program `gigastt`.
 
-use gigastt_core::{Engine, Final, Partial, Transcript, Word};
+use gigastt_core::{Engine, Final, Form, Partial, Transcript, Word};
 use serde_json::{Value, json};
 
 /// Seconds as whole milliseconds.
@@ -52,6 +52,7 @@ pub(crate) fn info(engine: &Engine) -> String {
     let value = json!({
         "name": info.name, "variant": info.variant.code(), "quantization": info.quantization,
         "vocab_size": info.vocab_size, "source": info.source, "bytes": info.bytes,
+        "optimized": info.optimized.map(Form::code),
         "threads": engine.threads(), "sample_rate": gigastt_core::audio::RATE,
     });
     value.to_string()

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gigastt_core::{Model, ModelBytes, Provider, Variant};
+use gigastt_core::download::{self, FetchEvent, FetchHooks, FetchOptions, MODELS, Pretrained};
+use gigastt_core::{Canceller, Model, ModelBytes, Provider, Variant};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -20,14 +21,32 @@ pub(crate) fn error_codes() -> Vec<(&'static str, &'static str)> {
     codes()
 }
 
-/// The models in a folder: name, quantization, and whether all files are there.
+/// Brings the published model `name` into the models folder `models`, unless it is there. Signals of Python
+/// end it, with what came kept.
 #[pyfunction]
-pub(crate) fn scan(py: Python<'_>, folder: PathBuf) -> PyResult<Vec<(&'static str, Option<String>, bool)>> {
-    let bundles = py.detach(|| gigastt_core::scan(&folder)).or_raise(py)?;
-    let row = |bundle: gigastt_core::Bundle| {
-        (bundle.variant.model_name(), bundle.quantization, bundle.missing.is_empty())
+pub(crate) fn fetch(py: Python<'_>, name: &str, models: PathBuf) -> PyResult<()> {
+    let Some(model) = Pretrained::find(name) else {
+        let names: Vec<_> = MODELS.iter().map(Pretrained::name).collect();
+        return Err(invalid(py, "name", format!("expected one of {}, found {name}", names.join(", "))));
     };
-    Ok(bundles.into_iter().map(row).collect())
+    if download::installed(&models, model.variant).is_some() {
+        return Ok(());
+    }
+    let mut options = FetchOptions::from_env().or_raise(py)?;
+    options.folder = models;
+    let (canceller, mut raised) = (Canceller::default(), None);
+    let mut event = |_: FetchEvent<'_>| {
+        if let Err(signal) = Python::attach(|py| py.check_signals()) {
+            raised = Some(signal);
+            canceller.cancel();
+        }
+    };
+    let hooks = FetchHooks { event: Some(&mut event), canceller: Some(&canceller) };
+    let fetched = py.detach(|| download::fetch(model, &options, hooks));
+    match raised {
+        Some(signal) => Err(signal),
+        None => fetched.or_raise(py).map(drop),
+    }
 }
 
 /// An engine over the scripted model, whose calls take `call_s` seconds, for tests.
@@ -49,14 +68,16 @@ pub(crate) struct Engine {
 
 #[pymethods]
 impl Engine {
-    /// `folder` of `None` with `files` of `None` is the embedded model.
+    /// `folder` of `None` with `files` of `None` is the embedded model; with `pretrained` it is the models
+    /// folder.
     #[new]
-    #[pyo3(signature = (*, folder, files, variant, quantization, threads, provider, sessions_max, runtime))]
+    #[pyo3(signature = (*, folder, files, pretrained, variant, quantization, threads, provider, sessions_max, runtime))]
     #[allow(clippy::too_many_arguments)] // By keyword, from one place.
     fn new(
         py: Python<'_>,
         folder: Option<PathBuf>,
         files: Option<Bound<'_, PyDict>>,
+        pretrained: Option<&str>,
         variant: Option<&str>,
         quantization: Option<&str>,
         threads: Option<i64>,
@@ -66,7 +87,10 @@ impl Engine {
     ) -> PyResult<Self> {
         let variant = variant.map(|name| variant_named(py, name)).transpose()?;
         let mut model = match (folder, files) {
-            (Some(folder), _) => Model::dir(folder),
+            (Some(folder), _) => match pretrained {
+                Some(name) => Model::pretrained_in(name, folder),
+                None => Model::dir(folder),
+            },
             (None, Some(files)) => model_in_memory(py, &files, variant)?,
             (None, None) => Model::embedded(),
         };

@@ -30,7 +30,7 @@ mod native {
     #[pymodule_export]
     use super::engine::scripted;
     #[pymodule_export]
-    use super::engine::{Engine, error_codes, scan};
+    use super::engine::{Engine, error_codes, fetch};
     #[pymodule_export]
     use super::logging::set_log_level;
     #[pymodule_export]

@@ -1,8 +1,8 @@
 //! Results as instances of the dataclasses in `gigastt/_results.py`.
 
 use gigastt_core::{
-    End, EndpointReason, EngineStats, Event, Final, ModelInfo, Partial, Progress, RecognizerStats, Span,
-    Transcript, Word,
+    End, EndpointReason, EngineStats, Event, Final, Form, ModelInfo, Partial, Progress, RecognizerStats,
+    Span, Transcript, Word,
 };
 use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
@@ -86,8 +86,12 @@ pub(crate) fn progress<'py>(py: Python<'py>, progress: Progress) -> Made<'py> {
 }
 
 pub(crate) fn model_info<'py>(py: Python<'py>, info: &ModelInfo) -> Made<'py> {
-    let ModelInfo { name, variant, quantization, vocab_size, encoder_width: _, source, bytes } = info;
-    MODEL_INFO.make(py, (name, variant.code(), quantization.as_deref(), vocab_size, source, bytes))
+    let ModelInfo { name, variant, quantization, vocab_size, encoder_width: _, source, bytes, optimized } =
+        info;
+    MODEL_INFO.make(
+        py,
+        (name, variant.code(), quantization.as_deref(), vocab_size, source, bytes, optimized.map(Form::code)),
+    )
 }
 
 pub(crate) fn engine_stats<'py>(py: Python<'py>, s: &EngineStats) -> Made<'py> {

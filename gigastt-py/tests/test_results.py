@@ -146,8 +146,9 @@ def test_models(tmp_path, monkeypatch):
     assert gigastt.Engine.from_pretrained(models=tmp_path, threads=1).info.source == str(tmp_path / "small")
     monkeypatch.setenv("GIGASTT_MODEL_DIR", str(tmp_path))
     assert gigastt.Engine.from_pretrained("gigaam-v3-e2e-rnnt", threads=1).threads == 1
+    monkeypatch.setenv("GIGASTT_OFFLINE", "1")
     for models in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(gigastt.ModelNotFoundError, match="put its files into a folder inside") as caught:
+        with pytest.raises(gigastt.ModelNotFoundError, match="it is not installed in") as caught:
             gigastt.Engine.from_pretrained("gigaam-v3-ctc", models=models)
         assert caught.value.subject == "gigaam-v3-ctc"
 

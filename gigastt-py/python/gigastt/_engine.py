@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from gigastt import _many, _models, _native, _progress, _runtime
@@ -88,17 +89,25 @@ class Engine:
         sessions_max: int | None = None,
         runtime: str | os.PathLike[str] | None = None,
     ) -> Self:
-        """An engine with an installed model: `gigaam-v3-e2e-rnnt`, `-rnnt`, `-e2e-ctc` or `-ctc`.
+        """An engine with a published model: `gigaam-v3-e2e-rnnt`, `-rnnt`, `-e2e-ctc` or `-ctc`.
+
+        It is fetched, verified and made fast for this machine unless it is installed already, which takes as
+        long as that does: it may be hundreds of megabytes. What an attempt brought is kept for the next one.
+        `GIGASTT_OFFLINE=1` forbids to fetch, `GIGASTT_HUB` names a mirror, proxies are those of `HTTPS_PROXY`.
 
         `models` is the folder that models are installed in, a folder for each; default:
         `GIGASTT_MODEL_DIR`, else `gigastt/models` in the user's data folder.
 
         Raises:
-            ModelNotFoundError: It is not installed; the message says where to put it.
+            NetworkError: It is not installed and cannot be fetched.
+            ModelNotFoundError: It is not installed and may not be fetched.
+            InvalidModelError: What the hub gives is not what was published.
+            InvalidArgumentError: There is no such model.
         """
-        folder, variant = _models.installed(name, models)
+        folder = Path(models) if models is not None else _models.folder()
+        _native.fetch(name, folder)
         self = cls.__new__(cls)
-        self._open(folder, None, threads, provider, variant, quantization, sessions_max, runtime)
+        self._open(str(folder), None, threads, provider, None, quantization, sessions_max, runtime, name)
         return self
 
     @classmethod
@@ -131,11 +140,13 @@ class Engine:
         quantization: str | None,
         sessions_max: int | None,
         runtime: str | os.PathLike[str] | None,
+        pretrained: str | None = None,
     ) -> None:
         _native.set_log_level(logging.getLogger("gigastt").getEffectiveLevel())
         self._native: _native.Engine | None = _native.Engine(
             folder=folder,
             files=files,
+            pretrained=pretrained,
             variant=variant,
             quantization=quantization,
             threads=threads,

@@ -22,7 +22,7 @@ __all__ = [
     "__version__",
     "endpoint_profile",
     "error_codes",
-    "scan",
+    "fetch",
     "set_log_level",
     "subtitles",
 ]
@@ -35,6 +35,7 @@ class Engine:
         *,
         folder: str | PathLike[str] | None,
         files: dict[str, bytes | None] | None,
+        pretrained: str | None,
         variant: str | None,
         quantization: str | None,
         threads: int | None,
@@ -100,6 +101,6 @@ class Recognizer:
 
 def endpoint_profile(name: str) -> dict[str, Any]: ...
 def error_codes() -> list[tuple[str, str]]: ...
-def scan(folder: str | PathLike[str]) -> list[tuple[str, str | None, bool]]: ...
+def fetch(name: str, models: str | PathLike[str]) -> None: ...
 def set_log_level(level: int) -> None: ...
 def subtitles(segments: list[list[tuple[str, float, float]]], format: str) -> str: ...

@@ -197,6 +197,8 @@ class ModelInfo:
     """`embedded`, `memory` or a folder."""
     bytes: int
     """Size of its graphs."""
+    optimized: str | None = None
+    """The fast form that runs, `int8` or `fp32`; `None` when it runs as it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,84 @@
+"""Published models by their names: from the models folder, else from a hub, which here is on this machine."""
+
+import os
+import shutil
+import signal
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+import gigastt
+
+DENSE = Path(__file__).resolve().parents[2] / "gigastt-core" / "tests" / "data" / "models" / "dense"
+"""A small CTC network that can be made fast."""
+
+
+class Hub(ThreadingHTTPServer):
+    """Answers every request with `status` and `body`, after calling `before`."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.status, self.body, self.before, self.asked = 200, b"", lambda: None, []
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        self.server.before()
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(self.server.body)))
+        self.end_headers()
+        self.wfile.write(self.server.body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    hub = Hub()
+    thread = threading.Thread(target=hub.serve_forever, daemon=True)
+    thread.start()
+    monkeypatch.setenv("GIGASTT_HUB", f"http://127.0.0.1:{hub.server_port}")
+    monkeypatch.delenv("GIGASTT_OFFLINE", raising=False)
+    yield hub
+    hub.shutdown()
+    hub.server_close()
+    thread.join()
+
+
+def test_what_is_installed_is_made_fast_and_nothing_is_asked(hub, tmp_path):
+    shutil.copytree(DENSE, tmp_path / "own-name")
+    with gigastt.Engine.from_pretrained("gigaam-v3-ctc", models=tmp_path, threads=1) as engine:
+        assert (engine.info.name, engine.info.optimized) == ("gigaam-v3-ctc", "int8")
+        assert engine.info.source == str(tmp_path / "own-name")
+    assert hub.asked == []
+    with gigastt.Engine(tmp_path / "own-name", threads=1) as engine:
+        assert engine.info.optimized == "int8"
+    with gigastt.Engine(threads=1) as engine:
+        assert engine.info.optimized is None
+
+
+def test_what_the_hub_gives_has_to_be_what_was_published(hub, tmp_path):
+    hub.body = b"something else"
+    with pytest.raises(gigastt.InvalidModelError, match="SHA-256"):
+        gigastt.Engine.from_pretrained(models=tmp_path)
+    assert set(hub.asked) == {"/istupakov/gigaam-v3-onnx/resolve/main/v3_e2e_rnnt_vocab.txt"}
+    assert [path.name for path in (tmp_path / "gigaam-v3-e2e-rnnt").iterdir()] == []
+
+
+def test_a_hub_without_it_is_a_network_error(hub, tmp_path):
+    hub.status = 404
+    with pytest.raises(gigastt.NetworkError, match="404"):
+        gigastt.Engine.from_pretrained("gigaam-v3-rnnt", models=tmp_path)
+    with pytest.raises(gigastt.InvalidArgumentError, match="gigaam-v3-e2e-rnnt"):
+        gigastt.Engine.from_pretrained("gigaam-v9", models=tmp_path)
+
+
+def test_ctrl_c_ends_it(hub, tmp_path):
+    hub.before = lambda: os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        gigastt.Engine.from_pretrained(models=tmp_path)
+    assert len(hub.asked) == 1
