@@ -28,7 +28,7 @@ use self::store::{Facts, Key, Source, Stored, WEIGHTS, Writer};
 use super::bundle::{Content, Part, Spec};
 use super::graph::quantise::quantise;
 use super::graph::{Graph, pointwise};
-use super::ort::{self, OrtNetwork};
+use super::ort::OrtNetwork;
 use super::{LoadOptions, Provider};
 use crate::{Error, ErrorKind, Model, Result};
 
@@ -139,7 +139,7 @@ fn source(spec: &Spec) -> Option<&Path> {
 }
 
 fn key(options: &LoadOptions) -> Result<Key> {
-    Ok(Key::new(ort::version(options)?, options.provider.code(), &processor()))
+    Ok(Key::new(super::ort::version(options)?, options.provider.code(), &processor()))
 }
 
 /// What of the processor ONNX Runtime chooses its kernels and the arrangement of weights by.
@@ -174,7 +174,7 @@ fn make(
     if let Some(present) = present.as_ref().filter(|stored| stored.form == form).and_then(Optimized::of) {
         return Ok(Outcome::Present(present));
     }
-    let expected = check::output(&ort::open(spec.clone(), options)?)?;
+    let expected = check::output(&super::ort::open(spec.clone(), options)?)?;
     match write(&writer, spec, source, form, key, options, &expected) {
         Err(error) if form == Form::Int8 && error.kind() == ErrorKind::Inference => {
             log::warn!("{}: {error}; it stays in floats", source.display());
@@ -210,13 +210,13 @@ fn write(
         std::fs::write(&rewritten, graph.into_bytes()).map_err(|e| Error::io(&rewritten, &e))?;
         (products, origin)
     };
-    ort::save(&rewritten, &unfinished.graph(), WEIGHTS, options)?;
+    super::ort::save(&rewritten, &unfinished.graph(), WEIGHTS, options)?;
     std::fs::remove_file(&rewritten).map_err(|e| Error::io(&rewritten, &e))?;
     unfinished.weights()?;
-    let fast = ort::open(spec.with_encoder(part(unfinished.graph(), 0)), options)?;
+    let fast = super::ort::open(spec.with_encoder(part(unfinished.graph(), 0)), options)?;
     let deviation = check::holds(&fast, form, expected)?;
     drop(fast);
-    let precise = form == Form::Int8 && ort::saturates();
+    let precise = form == Form::Int8 && super::ort::saturates();
     let facts = Facts { products, deviation, precise, expected };
     let stored = writer.commit(&unfinished, key, form, origin, facts)?;
     let made = Optimized::of(&stored);
@@ -255,7 +255,7 @@ pub(super) fn open(spec: &Spec, options: &LoadOptions, wanted: bool) -> Option<(
 /// Opens a form and checks it on this processor.
 fn open_stored(spec: &Spec, stored: &Stored, options: &LoadOptions) -> Result<(OrtNetwork, Form)> {
     let fast = spec.with_encoder(part(stored.graph(), stored.bytes()));
-    let network = ort::open(fast, options)?;
+    let network = super::ort::open(fast, options)?;
     check::holds(&network, stored.form, &stored.expected()?).map_err(|e| e.in_file(&stored.folder))?;
     Ok((network, stored.form))
 }
