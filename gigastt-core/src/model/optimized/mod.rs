@@ -230,7 +230,8 @@ fn part(graph: PathBuf, size: u64) -> Part {
 /// Opens the model in its fast form, if it has one or is to have one; `None` when it has none. Whatever goes
 /// wrong with it is told in the log.
 pub(super) fn open(spec: &Spec, options: &LoadOptions, wanted: bool) -> Option<(OrtNetwork, Form)> {
-    let source = source(spec).filter(|_| options.provider == Provider::Cpu)?;
+    // An encoder that keeps its past is made from the source.
+    let source = source(spec).filter(|_| options.provider == Provider::Cpu && !options.keeping)?;
     let stored = store::of(source);
     let form = stored.first().map(|stored| stored.form).or(wanted.then(Form::default))?;
     let opened = key(options).and_then(|key| {
