@@ -51,22 +51,27 @@ impl Key {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Source {
     bytes: u64,
-    /// Seconds since 1970; some archives keep no more.
-    modified_s: u64,
+    /// Nanoseconds since 1970.
+    modified_ns: u64,
     sha256: String,
 }
 
 impl Source {
     /// Of the file at `path`, whose bytes are at hand.
     pub(super) fn of(path: &Path, content: &[u8]) -> Result<Self> {
-        let (bytes, modified_s) = stat(path)?;
-        Ok(Self { bytes, modified_s, sha256: hex(&Sha256::digest(content)) })
+        let (bytes, modified_ns) = stat(path)?;
+        Ok(Self { bytes, modified_ns, sha256: hex(&Sha256::digest(content)) })
     }
 
     /// Whether the file at `path` is still that one. It is read only when its time has changed.
     fn is_still(&self, path: &Path) -> Result<bool> {
-        let (bytes, modified_s) = stat(path)?;
-        if bytes != self.bytes || modified_s == self.modified_s {
+        const SECOND_NS: u64 = 1_000_000_000;
+        let (bytes, modified_ns) = stat(path)?;
+        // Archives and images keep whole seconds of a file's time.
+        let whole_second = modified_ns.is_multiple_of(SECOND_NS);
+        let same_time = modified_ns == self.modified_ns
+            || (whole_second && modified_ns / SECOND_NS == self.modified_ns / SECOND_NS);
+        if bytes != self.bytes || same_time {
             return Ok(bytes == self.bytes);
         }
         Ok(sum(path)? == self.sha256)
@@ -89,7 +94,7 @@ fn sum(path: &Path) -> Result<String> {
 fn stat(path: &Path) -> Result<(u64, u64)> {
     let metadata = fs::metadata(path).map_err(|e| Error::io(path, &e))?;
     let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    Ok((metadata.len(), modified.map_or(0, |time| time.as_secs())))
+    Ok((metadata.len(), modified.map_or(0, |time| time.as_nanos() as u64)))
 }
 
 /// What is noted of a form.
@@ -111,10 +116,10 @@ pub(super) struct Note {
 impl Note {
     fn text(&self) -> String {
         let Self { form, key, source, products, deviation, precise, .. } = self;
-        let Source { bytes, modified_s, sha256 } = source;
+        let Source { bytes, modified_ns, sha256 } = source;
         let sizes = format!("{} {} {}", self.graph_bytes, self.weights_bytes, self.expected_bytes);
         format!(
-            "form {}\nkey {key}\nsource {bytes} {modified_s} {sha256}\nproducts {products}\n\
+            "form {}\nkey {key}\nsource {bytes} {modified_ns} {sha256}\nproducts {products}\n\
              deviation {deviation:e}\nprecise {precise}\nsizes {sizes}\n",
             form.code()
         )
@@ -129,7 +134,7 @@ impl Note {
             key: line("key")?.into(),
             source: Source {
                 bytes: source.next()?.parse().ok()?,
-                modified_s: source.next()?.parse().ok()?,
+                modified_ns: source.next()?.parse().ok()?,
                 sha256: source.next()?.into(),
             },
             products: line("products")?.parse().ok()?,
