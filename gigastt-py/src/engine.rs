@@ -35,14 +35,15 @@ pub(crate) fn fetch(py: Python<'_>, name: &str, models: PathBuf) -> PyResult<()>
     let mut options = FetchOptions::from_env().or_raise(py)?;
     options.folder = models;
     let (canceller, mut raised) = (Canceller::default(), None);
-    let mut event = |_: FetchEvent<'_>| {
-        if let Err(signal) = Python::attach(|py| py.check_signals()) {
-            raised = Some(signal);
-            canceller.cancel();
-        }
-    };
-    let hooks = FetchHooks { event: Some(&mut event), canceller: Some(&canceller) };
-    let fetched = py.detach(|| download::fetch(model, &options, hooks));
+    let fetched = py.detach(|| {
+        let mut event = |_: FetchEvent<'_>| {
+            if let Err(signal) = Python::attach(|py| py.check_signals()) {
+                raised = Some(signal);
+                canceller.cancel();
+            }
+        };
+        download::fetch(model, &options, FetchHooks { event: Some(&mut event), canceller: Some(&canceller) })
+    });
     match raised {
         Some(signal) => Err(signal),
         None => fetched.or_raise(py).map(drop),

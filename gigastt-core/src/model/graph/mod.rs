@@ -93,7 +93,6 @@ impl Graph {
     }
 }
 
-#[cfg(any(test, feature = "optimize"))]
 impl Graph {
     /// The version of ONNX's own operators; 0 when it tells none.
     fn operators(&self) -> i64 {
@@ -106,6 +105,7 @@ impl Graph {
     }
 
     /// Leaves out nodes and constants that no output needs, and what was known of shapes.
+    #[cfg(any(test, feature = "optimize"))]
     fn prune(&mut self) {
         let mut needed: HashSet<String> =
             self.body.output.iter().map(|output| output.name().to_owned()).collect();
@@ -159,14 +159,12 @@ impl NodeProto {
     }
 
     /// The attribute of this name.
-    #[cfg(any(test, feature = "optimize"))]
     pub(crate) fn attribute(&self, name: &str) -> Option<&AttributeProto> {
         self.attribute.iter().find(|attribute| attribute.name() == name)
     }
 }
 
 impl AttributeProto {
-    #[cfg(any(test, feature = "optimize"))]
     pub(crate) fn integer(name: &str, value: i64) -> Self {
         Self {
             name: Some(name.into()),
