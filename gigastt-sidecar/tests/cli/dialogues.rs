@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gigastt_core::{Class, EndpointRule, Engine, Options, Recognizer, Segmentation, Transcript};
+use gigastt_core::{EndpointRule, Engine, Options, Recognizer, Segmentation, Transcript};
 use serde_json::Value;
 
 use crate::support::samples;
@@ -73,11 +73,12 @@ fn push_all(recognizer: &mut Recognizer, mut pcm: &[i16]) {
     }
 }
 
+fn open(rule: EndpointRule) -> Recognizer {
+    ENGINE.recognizer(Options::new(RATE as u32).endpoint(rule)).expect("a stream")
+}
+
 /// What a live stream makes of `pcm` in chunks of this size.
-fn live(pcm: &[i16], chunk: usize, rule: EndpointRule) -> Transcript {
-    // Bulk streams are not refused when the engine is busy; what they recognise is the same.
-    let options = Options { class: Class::Bulk, ..Options::new(RATE as u32).endpoint(rule) };
-    let mut recognizer = ENGINE.recognizer(options).expect("a stream");
+fn live(mut recognizer: Recognizer, pcm: &[i16], chunk: usize) -> Transcript {
     for piece in pcm.chunks(if chunk == 0 { pcm.len() } else { chunk }) {
         push_all(&mut recognizer, piece);
         recognizer.poll_partial();
@@ -91,7 +92,7 @@ fn a_manual_stream_gives_the_text_of_the_file_in_chunks_of_every_size() {
     for (number, pcm) in sentences().into_iter().enumerate() {
         let file = transcribe(pcm, &Options::file()).text;
         for chunk in CHUNKS {
-            let found = live(pcm, chunk, EndpointRule::manual()).text;
+            let found = live(open(EndpointRule::manual()), pcm, chunk).text;
             assert_eq!(found, file, "sentence {number} in chunks of {chunk}");
         }
     }
@@ -122,16 +123,18 @@ fn speak(stop: &AtomicBool) -> u64 {
 fn the_same_beside_31_busy_streams() {
     let sentences = sentences();
     let files: Vec<_> = sentences.iter().map(|pcm| transcribe(pcm, &Options::file()).text).collect();
+    // Opened before the others speak: a saturated engine refuses new live streams.
+    let streams: Vec<_> = sentences.iter().map(|_| open(EndpointRule::manual())).collect();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let speaking = scope.spawn(|| speak(&stop));
-        let found = std::panic::catch_unwind(|| {
-            for (number, (pcm, file)) in sentences.iter().zip(&files).enumerate() {
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for (number, ((pcm, file), stream)) in sentences.iter().zip(&files).zip(streams).enumerate() {
                 let chunk = CHUNKS[number % CHUNKS.len()];
-                let found = live(pcm, chunk, EndpointRule::manual()).text;
+                let found = live(stream, pcm, chunk).text;
                 assert_eq!(found, *file, "sentence {number} in chunks of {chunk}");
             }
-        });
+        }));
         stop.store(true, Ordering::SeqCst);
         let heard = speaking.join().expect("they speak") / RATE as u64;
         println!("beside it {BUSY} streams heard {heard} s");
@@ -146,7 +149,7 @@ fn half_an_hour_span_by_span() {
     assert!(pcm.len() > HALF_AN_HOUR, "{} s", pcm.len() / RATE);
     let whole = Options { segmentation: Segmentation::Whole, ..Options::file() };
     for rule in [EndpointRule::dictation(), EndpointRule::captions()] {
-        let found = live(&pcm[..HALF_AN_HOUR], 320, rule);
+        let found = live(open(rule), &pcm[..HALF_AN_HOUR], 320);
         assert!(found.segments.len() > 300, "{} finals", found.segments.len());
         for segment in &found.segments {
             let span = segment.span.start as usize..segment.span.end as usize;
