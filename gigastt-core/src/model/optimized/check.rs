@@ -9,7 +9,7 @@ use crate::{Error, ErrorKind, Result};
 const FRAMES: usize = 197;
 
 impl Form {
-    /// How far the output for the fixed window may be from the source's, see [`deviation`].
+    /// How far the output for the fixed window may be from the source's, see `deviation`.
     pub const fn deviation_max(self) -> f64 {
         match self {
             Self::Int8 => 0.2,
