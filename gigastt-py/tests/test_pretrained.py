@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -78,7 +79,21 @@ def test_a_hub_without_it_is_a_network_error(hub, tmp_path):
 
 
 def test_ctrl_c_ends_it(hub, tmp_path):
-    hub.before = lambda: os.kill(os.getpid(), signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        gigastt.Engine.from_pretrained(models=tmp_path)
+    seen, sees = socket.socketpair()
+    sees.setblocking(False)
+
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        # The answer comes when Python has taken note of the signal.
+        seen.recv(1)
+
+    hub.before = interrupt
+    before = signal.set_wakeup_fd(sees.fileno())
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            gigastt.Engine.from_pretrained(models=tmp_path)
+    finally:
+        signal.set_wakeup_fd(before)
+        seen.close()
+        sees.close()
     assert len(hub.asked) == 1

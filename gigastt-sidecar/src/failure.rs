@@ -28,6 +28,12 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
+    /// Ends the process at once, whatever its threads do. Nothing is torn down: a thread inside ONNX Runtime
+    /// would use what the library's destructors have freed.
+    pub(crate) fn now(self) -> ! {
+        signal_hook::low_level::exit(self as i32)
+    }
+
     /// How the process ends when the engine cannot be made.
     pub(crate) fn without_engine(error: &Error) -> Self {
         match error.kind() {

@@ -28,8 +28,7 @@ impl Interrupt {
             fired.store(true, Ordering::SeqCst);
             canceller.cancel();
             std::thread::sleep(GRACE);
-            #[allow(clippy::exit, reason = "the main thread did not end in time")]
-            std::process::exit(Exit::Interrupted as i32);
+            Exit::Interrupted.now();
         });
         if let Err(error) = taken {
             log::warn!("Ctrl-C ends the program without tidying up: {error}");
@@ -49,8 +48,7 @@ pub(crate) fn on_signal(wish: impl Fn() + Send + 'static) {
     let mut wished = false;
     let taken = ctrlc::set_handler(move || {
         if wished {
-            #[allow(clippy::exit, reason = "asked twice")]
-            std::process::exit(Exit::Interrupted as i32);
+            Exit::Interrupted.now();
         }
         wished = true;
         wish();

@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Serve, log_level: Option<LevelFilter>) -> Exit {
             ended
         });
     match ended {
-        Ok(Ended::Drained | Ended::Hung(_)) => exit_now(Exit::Done),
+        Ok(Ended::Drained | Ended::Hung(_)) => Exit::Done.now(),
         Err(error) => stop(&error, Exit::without_engine(&error)),
     }
 }
@@ -164,7 +164,7 @@ fn signal() -> Result<impl Future<Output = ()> + use<>, Error> {
         tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
         tokio::spawn(async move {
             tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
-            exit_now(Exit::Interrupted);
+            Exit::Interrupted.now();
         });
     })
 }
@@ -176,14 +176,9 @@ fn signal() -> Result<impl Future<Output = ()>, Error> {
         let _ = tokio::signal::ctrl_c().await;
         tokio::spawn(async {
             let _ = tokio::signal::ctrl_c().await;
-            exit_now(Exit::Interrupted);
+            Exit::Interrupted.now();
         });
     })
-}
-
-#[allow(clippy::exit, reason = "what still runs does not end by itself")]
-fn exit_now(exit: Exit) -> ! {
-    std::process::exit(exit as i32)
 }
 
 fn no_signals(error: io::Error) -> Error {
