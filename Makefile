@@ -177,32 +177,41 @@ bench-py: build $(PY_VENV)/ready ## Measure the Python package
 	$(PY_VENV)/bin/python gigastt-py/benchmarks/bench.py --cli $(TARGET)/release/gigastt
 
 # What the comparison needs: the program, the C library with a program over it, the Python package, the peers.
-BENCH := $(BENCH_VENV)/bin/python tests/bench/bench.py $(TARGET)/release/gigastt target/bench/gigastt_file
+BENCH := $(BENCH_VENV)/bin/python tests/bench/bench.py
+BENCH_CC := $(CC) -O2 -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror tests/bench/children/gigastt_file.c
 .PHONY: bench-setup
 bench-setup: build $(BENCH_VENV)/ready $(PY_VENV)/ready
 	PREFIX=target/bench/ffi PROFILE=release scripts/install
-	$(CC) -O2 -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror -o target/bench/gigastt_file tests/bench/children/gigastt_file.c \
-		-Itarget/bench/ffi/include -Ltarget/bench/ffi/lib -lgigastt -Wl,-rpath,$(CURDIR)/target/bench/ffi/lib
+	$(BENCH_CC) -o target/bench/gigastt_file -Itarget/bench/ffi/include -Ltarget/bench/ffi/lib -lgigastt \
+		-Wl,-rpath,$(CURDIR)/target/bench/ffi/lib
 	rm -rf target/wheels/bench
 	$(PY_VENV)/bin/maturin build --quiet --release --locked -m gigastt-py/Cargo.toml -o target/wheels/bench
 	$(PYTHON) -m pip --python $(BENCH_VENV)/bin/python install --quiet --force-reinstall --no-deps target/wheels/bench/*.whl
 
 .PHONY: bench
 bench: bench-setup ## Compare with the peers and write docs/benchmarks.md (an hour; leave the machine alone)
-	$(BENCH)
+	$(BENCH) $(TARGET)/release/gigastt target/bench/gigastt_file
 
 .PHONY: bench-quick
 bench-quick: bench-setup ## The same in some minutes, less sure
-	$(BENCH) --quick
+	$(BENCH) $(TARGET)/release/gigastt target/bench/gigastt_file --quick
 
 .PHONY: bench-compare
 bench-compare: $(BENCH_VENV)/ready ## Compare the last two results of make bench
 	$(BENCH_VENV)/bin/python tests/bench/compare.py
 
+# That the comparison runs and writes its page, with what the other tests have built.
 .PHONY: test-bench
-test-bench: bench-setup
-	rm -rf target/bench/page
-	$(BENCH) --smoke --out target/bench/page
+test-bench: setup $(BENCH_VENV)/ready $(PY_VENV)/ready
+	$(CARGO) build --locked -p gigastt-sidecar
+	PREFIX=$(TARGET)/ffi PROFILE=dev scripts/install
+	rm -rf target/bench/page target/wheels/bench
+	mkdir -p target/bench
+	$(BENCH_CC) -o target/bench/gigastt_file_dev -I$(TARGET)/ffi/include -L$(TARGET)/ffi/lib -lgigastt \
+		-Wl,-rpath,$(abspath $(TARGET)/ffi/lib)
+	$(PY_VENV)/bin/maturin build --quiet --profile dev --locked --features scripted -m gigastt-py/Cargo.toml -o target/wheels/bench
+	$(PYTHON) -m pip --python $(BENCH_VENV)/bin/python install --quiet --force-reinstall --no-deps target/wheels/bench/*.whl
+	$(BENCH) $(TARGET)/debug/gigastt target/bench/gigastt_file_dev --smoke --out target/bench/page
 	$(BENCH_VENV)/bin/python -m pytest -p no:cacheprovider tests/bench
 
 .PHONY: bench-parts

@@ -38,9 +38,9 @@ def hashes(folder: Path, suffix: str) -> dict[str, str]:
 
 
 def revision(repository: Path) -> str:
-    """The commit that was measured, with a mark if the sources were changed since."""
+    """The commit that was measured, with a mark if the sources were changed since; `unknown` outside git."""
     git = ["git", "-C", str(repository), "describe", "--always", "--dirty", "--abbrev=10"]
-    return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
 def _version(package: str) -> str | None:
