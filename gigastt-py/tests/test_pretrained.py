@@ -89,10 +89,13 @@ def test_ctrl_c_ends_it(hub, tmp_path):
 
     hub.before = interrupt
     before = signal.set_wakeup_fd(sees.fileno())
+    # A process in the background may have been started with the signal ignored.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
             gigastt.Engine.from_pretrained(models=tmp_path)
     finally:
+        signal.signal(signal.SIGINT, handler)
         signal.set_wakeup_fd(before)
         seen.close()
         sees.close()

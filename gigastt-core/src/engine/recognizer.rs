@@ -355,15 +355,27 @@ impl Recognizer {
     /// # Errors
     /// `Forked`.
     pub fn reset(&mut self) -> Result<()> {
+        self.restart(self.options.clone())
+    }
+
+    /// Starts over as a new stream with other options. It keeps its place among the open streams, so it is not
+    /// refused for want of one. What was not taken is gone.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for options out of their range, and the old stream goes on; `Forked`.
+    pub fn restart(&mut self, mut options: Options) -> Result<()> {
         self.inner.check_process()?;
+        options.validate()?;
+        let parts = self.inner.parts()?;
+        options.partials = options.partials.map(|plan| parts.within_reach(plan));
+        let resampler = Resampler::new(options.format, options.channels)?;
+        let front = parts.network.front_end();
+        let session = Session::new(options.clone(), parts.network.vocab(), front, parts.count);
         self.withdraw(|_| true);
         // Replies to what is running go to the old mailbox, and nobody reads them.
         std::mem::take(&mut self.mailbox).cancel();
         self.out.clear();
-        let parts = self.inner.parts()?;
-        let (vocab, front) = (parts.network.vocab(), parts.network.front_end());
-        self.session = Session::new(self.options.clone(), vocab, front, parts.count);
-        self.resampler.reset();
+        (self.session, self.resampler, self.options) = (session, resampler, options);
         Ok(())
     }
 

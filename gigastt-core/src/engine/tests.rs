@@ -130,6 +130,19 @@ fn finish_and_cancel_in_any_order() {
     assert_eq!(again.finish().unwrap().text, SPOKEN);
 }
 
+#[test]
+fn a_stream_starts_over_with_other_options_in_its_place() {
+    let engine = engine();
+    let mut stream = engine.recognizer(Options::new(16_000)).unwrap();
+    push_all(&mut stream, &signal(&SPEECH));
+    let wrong = Options { partials: Some(Plan { step_max: 0, ..Plan::default() }), ..Options::new(16_000) };
+    assert_eq!(stream.restart(wrong).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    stream.restart(Options { partials: None, ..Options::new(16_000) }).unwrap();
+    assert_eq!((engine.stats().unwrap().sessions, stream.stats().heard_s), (1, 0.0));
+    push_all(&mut stream, &signal(&SPEECH));
+    assert_eq!(stream.finish().unwrap().text, SPOKEN);
+}
+
 /// Promise 7. Fails when cancelling leaves the running call alone.
 #[test]
 fn cancel_wakes_a_wait_and_frees_the_worker() {

@@ -79,8 +79,11 @@ impl Driver {
     fn act(&mut self) {
         while let Some(action) = self.conn.next_action() {
             let result = match (action, &mut self.recognizer) {
-                (Action::Open(options), recognizer) => {
-                    *recognizer = None;
+                // Who was admitted keeps the place, whoever waits.
+                (Action::Open(options), Some(recognizer)) => recognizer.restart(*options).map(|()| {
+                    self.conn.opened(self.started.elapsed(), &self.app.model());
+                }),
+                (Action::Open(options), None) => {
                     self.opening = Some(open(self.app.clone(), *options, self.checkout));
                     Ok(())
                 }

@@ -151,6 +151,21 @@ async fn who_is_not_admitted_in_time_is_told_when_to_come_back() {
     assert_eq!(service.end().await, Ended::Drained);
 }
 
+/// A client that says what it sends does not lose its place to one that waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_admitted_keeps_the_place() {
+    let service = start(Script::default(), "max_sessions = 1\npool_checkout_timeout_secs = 2").await;
+    let mut first = Client::connect(service.port, "/v1/ws").await;
+    let second = tokio::spawn(Client::connect_ungreeted(service.port, "/v1/ws").await.all());
+    while !second.is_finished() {
+        first.send(r#"{"type":"configure","sample_rate":48000}"#).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(second.await.expect("no panic").1, 1013);
+    first.close().await;
+    assert_eq!(service.end().await, Ended::Drained);
+}
+
 /// Also before there is anything to serve with; who comes then waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn health_answers_while_the_model_loads() {
