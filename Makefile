@@ -43,6 +43,7 @@ test-all: test test-c-long test-operations test-demo test-long test-mutations te
 .PHONY: lint
 lint: setup
 	$(CARGO) fmt --all --check
+	$(PYTHON) scripts/mutate --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) metadata --locked --format-version 1 --manifest-path gigastt-ffi/fuzz/Cargo.toml >/dev/null
 	$(CARGO) clippy --locked -p gigastt-core --no-default-features -- -D warnings

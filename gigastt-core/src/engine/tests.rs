@@ -35,6 +35,13 @@ fn push_all(recognizer: &mut Recognizer, mut pcm: &[f32]) {
     }
 }
 
+/// Waits until a worker has the stream's window in its hands.
+fn await_call(engine: &Engine) {
+    while engine.stats().unwrap().queued > 0 {
+        std::thread::yield_now();
+    }
+}
+
 /// Waits for a partial that begins with `text`.
 fn await_text(recognizer: &mut Recognizer, text: &str) {
     loop {
@@ -149,6 +156,7 @@ fn cancel_wakes_a_wait_and_frees_the_worker() {
     let engine = stuck();
     let mut recognizer = engine.recognizer(Options::new(16_000)).unwrap();
     push_all(&mut recognizer, &signal(&SPEECH));
+    await_call(&engine);
     let canceller = recognizer.canceller();
     std::thread::scope(|scope| {
         let waiting = scope.spawn(move || recognizer.finish().unwrap_err().kind());
@@ -179,6 +187,7 @@ fn dropping_a_stream_in_the_middle_of_a_call_ends_the_call() {
     let engine = stuck();
     let mut recognizer = engine.recognizer(Options::new(16_000)).unwrap();
     push_all(&mut recognizer, &signal(&SPEECH));
+    await_call(&engine);
     drop(recognizer);
     assert_eq!(engine.stats().unwrap().sessions, 0);
     drop(engine);
