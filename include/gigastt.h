@@ -659,8 +659,9 @@ gigastt_status gigastt_engine_retain(struct gigastt_engine *engine, struct gigas
 
 /**
  * Releases an engine. After the last release the handle is invalid; recognizers that are open, and calls
- * in progress, keep the model until they are gone. Who is last waits for the model calls that run.
- * NULL is nothing to do. Any thread.
+ * in progress, keep the model until they are gone. Who is last waits for the model calls that run, and at most
+ * 2 s for a callback that runs: then no thread of the engine is left, and no user data. Inside a callback nothing
+ * is waited for, and its thread ends after it. NULL is nothing to do. Any thread.
  */
 void gigastt_engine_release(struct gigastt_engine *engine);
 
@@ -1006,7 +1007,8 @@ gigastt_status gigastt_recognizer_wait_fd(struct gigastt_recognizer *recognizer,
 
 /**
  * Releases a recognizer and cancels its stream. Calls on other threads that wait for it end as
- * cancelled, and later ones get `INVALID_HANDLE`. NULL is nothing to do. Any thread.
+ * cancelled, and later ones get `INVALID_HANDLE`. No callback starts after it; one that runs is not waited for,
+ * unless the engine goes with it: see `gigastt_engine_release`. NULL is nothing to do. Any thread.
  */
 void gigastt_recognizer_release(struct gigastt_recognizer *recognizer);
 

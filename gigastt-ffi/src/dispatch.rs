@@ -2,19 +2,23 @@
 
 use std::cell::Cell;
 use std::ffi::c_void;
-use std::sync::Weak;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+use gigastt_core::Event;
+use gigastt_core::sync::{Condvar, Mutex};
 
 use crate::event::gigastt_event;
 use crate::fence::{Failure, fence_value};
-use crate::stream::Stream;
+use crate::signal::Signal;
 
 /// What the thread is told.
 pub(crate) enum Message {
     /// This stream has an event to take.
-    Turn(Weak<Stream>),
+    Turn(Weak<Signal>),
     /// The engine goes away.
     Stop,
 }
@@ -30,7 +34,20 @@ pub(crate) struct Dispatcher {
     number: usize,
     queue: Sender<Message>,
     thread: Option<JoinHandle<()>>,
+    ended: Arc<Ended>,
 }
+
+/// Whether the thread runs no more callbacks. Waiting for it on a channel would leave memory with threads of the host,
+/// as above.
+#[derive(Default)]
+struct Ended {
+    yes: Mutex<bool>,
+    changed: Condvar,
+}
+
+/// How long the last release waits for a callback that runs. Not for ever, because that callback may wait for the
+/// thread that releases.
+const CALLBACK_WAIT: Duration = Duration::from_secs(2);
 
 /// Receives the events of a recognizer, in order. `event` belongs to the library and is valid until the
 /// callback returns. Runs on a thread of the engine, one callback at a time for all its recognizers, so
@@ -84,14 +101,18 @@ impl Dispatcher {
         static NUMBERS: AtomicUsize = AtomicUsize::new(1);
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         let (queue, turns) = channel();
+        let ended = Arc::<Ended>::default();
+        let tell = Arc::clone(&ended);
         let thread = std::thread::Builder::new()
             .name("gigastt-events".into())
             .spawn(move || {
                 HERE.set(number);
                 run(&turns);
+                *tell.yes.lock() = true;
+                tell.changed.notify_all();
             })
             .map_err(|e| Failure::internal(format!("no thread for callbacks: {e}")))?;
-        Ok(Self { number, queue, thread: Some(thread) })
+        Ok(Self { number, queue, thread: Some(thread), ended })
     }
 
     /// Where streams ask for a turn.
@@ -106,13 +127,32 @@ impl Dispatcher {
 }
 
 fn run(turns: &Receiver<Message>) {
-    while let Ok(Message::Turn(stream)) = turns.recv() {
-        if let Some(stream) = stream.upgrade() {
-            fence_value((), || {
-                stream.turn();
-                None
-            });
+    while let Ok(Message::Turn(signal)) = turns.recv() {
+        if let Some(signal) = signal.upgrade() {
+            fence_value((), || turn(&signal));
         }
+    }
+}
+
+/// Gives one event to a stream's callback. That may release the stream, which is held before and after it only.
+fn turn(signal: &Signal) -> Option<()> {
+    let (callback, event) = signal.turn(|stream| stream.next_for_callback())?;
+    let end = matches!(event, Event::End(_));
+    let event = gigastt_event::new(event);
+    // SAFETY: the host's function with the host's data and an event that lives until it returns.
+    unsafe { (callback.function)(callback.user.data(), &raw const event) };
+    // Before the end is told: who waits for it may count what is left, and destroys the data with its release.
+    drop((event, callback));
+    signal.turn(|stream| {
+        stream.told(end);
+        None
+    })
+}
+
+impl Ended {
+    /// False when it was the limit.
+    fn wait(&self, limit: Duration) -> bool {
+        self.changed.wait_while_for(self.yes.lock(), |yes| !*yes, limit)
     }
 }
 
@@ -123,6 +163,7 @@ impl Drop for Dispatcher {
         if !self.is_here()
             && let Some(thread) = self.thread.take()
             && !crate::fence::is_forked()
+            && self.ended.wait(CALLBACK_WAIT)
         {
             let _ = thread.join();
         }

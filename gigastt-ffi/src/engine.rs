@@ -140,8 +140,9 @@ pub unsafe extern "C" fn gigastt_engine_retain(
 }
 
 /// Releases an engine. After the last release the handle is invalid; recognizers that are open, and calls
-/// in progress, keep the model until they are gone. Who is last waits for the model calls that run.
-/// NULL is nothing to do. Any thread.
+/// in progress, keep the model until they are gone. Who is last waits for the model calls that run, and at most
+/// 2 s for a callback that runs: then no thread of the engine is left, and no user data. Inside a callback nothing
+/// is waited for, and its thread ends after it. NULL is nothing to do. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gigastt_engine_release(engine: *mut gigastt_engine) {
     crate::handles::release(&ENGINES, engine, drop);

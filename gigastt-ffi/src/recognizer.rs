@@ -463,7 +463,8 @@ fn descriptor(_stream: &Arc<Stream>) -> Result<c_int, Failure> {
 }
 
 /// Releases a recognizer and cancels its stream. Calls on other threads that wait for it end as
-/// cancelled, and later ones get `INVALID_HANDLE`. NULL is nothing to do. Any thread.
+/// cancelled, and later ones get `INVALID_HANDLE`. No callback starts after it; one that runs is not waited for,
+/// unless the engine goes with it: see `gigastt_engine_release`. NULL is nothing to do. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gigastt_recognizer_release(recognizer: *mut gigastt_recognizer) {
     crate::handles::release(&RECOGNIZERS, recognizer, |stream| stream.shut());

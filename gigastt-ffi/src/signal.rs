@@ -2,8 +2,8 @@
 //! descriptor in the host's loop, and to the thread that runs callbacks.
 
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
-use std::sync::Weak;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Weak};
 use std::task::Wake;
 use std::time::Instant;
 
@@ -19,6 +19,9 @@ use crate::stream::Stream;
 pub(crate) struct Signal {
     state: Mutex<State>,
     changed: Condvar,
+    /// Held by the thread of the callbacks while it holds the stream, which a release waits for: so that thread
+    /// never is the one who ends the engine after a release has returned.
+    turn: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -29,9 +32,15 @@ struct State {
     raised: bool,
     pipe: Option<(PipeReader, PipeWriter)>,
     /// Where callbacks are run, and for whom.
-    callbacks: Option<(Sender<Message>, Weak<Stream>)>,
+    callbacks: Option<Callbacks>,
     /// The stream waits for its turn there; so its queue never holds more than each stream once.
     queued: bool,
+}
+
+struct Callbacks {
+    queue: Sender<Message>,
+    stream: Weak<Stream>,
+    signal: Weak<Signal>,
 }
 
 impl Signal {
@@ -87,18 +96,32 @@ impl Signal {
     }
 
     /// Runs callbacks by this queue from here on, or no more.
-    pub(crate) fn set_callbacks(&self, callbacks: Option<(Sender<Message>, Weak<Stream>)>) {
+    pub(crate) fn set_callbacks(self: &Arc<Self>, callbacks: Option<(Sender<Message>, Weak<Stream>)>) {
         let mut state = self.state.lock();
-        state.callbacks = callbacks;
+        let signal = Arc::downgrade(self);
+        state.callbacks = callbacks.map(|(queue, stream)| Callbacks { queue, stream, signal });
         state.queued = false;
         if state.raised {
             state.enqueue();
         }
     }
 
-    /// The stream has its turn.
-    pub(crate) fn dequeued(&self) {
-        self.state.lock().queued = false;
+    /// Runs no more callbacks. After it the thread that runs them holds the stream no more.
+    pub(crate) fn end_callbacks(self: &Arc<Self>) {
+        self.set_callbacks(None);
+        drop(self.turn.lock());
+    }
+
+    /// Works on the stream in its turn, on the thread that runs callbacks, but not in a callback. `None` when it has
+    /// no callbacks any more.
+    pub(crate) fn turn<T>(&self, body: impl FnOnce(&Stream) -> Option<T>) -> Option<T> {
+        let _turn = self.turn.lock();
+        let stream = {
+            let mut state = self.state.lock();
+            state.queued = false;
+            state.callbacks.as_ref()?.stream.upgrade()?
+        };
+        body(&stream)
     }
 }
 
@@ -122,17 +145,17 @@ impl State {
     }
 
     fn enqueue(&mut self) {
-        if let Some((queue, stream)) = &self.callbacks
+        if let Some(Callbacks { queue, signal, .. }) = &self.callbacks
             && !self.queued
         {
             // Without its thread the engine is going away, and with it the streams.
-            self.queued = queue.send(Message::Turn(Weak::clone(stream))).is_ok();
+            self.queued = queue.send(Message::Turn(Weak::clone(signal))).is_ok();
         }
     }
 }
 
 impl Wake for Signal {
-    fn wake(self: std::sync::Arc<Self>) {
+    fn wake(self: Arc<Self>) {
         let mut state = self.state.lock();
         state.generation += 1;
         state.raise();

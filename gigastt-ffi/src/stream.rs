@@ -9,7 +9,6 @@ use gigastt_core::{Canceller, End, EndpointReason, EndpointRule, Event, Final, R
 
 use crate::dispatch::Callback;
 use crate::engine::EngineObject;
-use crate::event::gigastt_event;
 use crate::fence::{Failure, Poison};
 use crate::signal::Signal;
 use crate::status::{GIGASTT_CLOSED, GIGASTT_INVALID_ARGUMENT};
@@ -119,8 +118,9 @@ impl Stream {
     /// Ends the stream and gathers the finals that were not taken.
     /// `None` when a callback takes longer than the limit.
     pub(crate) fn finish(&self, limit: Option<Duration>) -> Result<Option<Transcript>, Failure> {
-        let told = self.callback.lock().is_some();
-        if told && self.engine.runs_callbacks_here() {
+        // Asked each time, because who waits for what a callback hears must not wait for one that was removed.
+        let told = || self.callback.lock().is_some();
+        if told() && self.engine.runs_callbacks_here() {
             let message = "finish: a callback cannot wait for the callbacks after it; call it elsewhere";
             return Err(Failure::new(GIGASTT_INVALID_ARGUMENT, message));
         }
@@ -138,10 +138,10 @@ impl Stream {
             if let Some(left) = left
                 && state.recognizer.ended().is_none()
             {
-                gather(state, told, &mut finals)?;
+                gather(state, told(), &mut finals)?;
                 state.recognizer.hurry(left)?;
             }
-            let ended = gather(state, told, &mut finals)?;
+            let ended = gather(state, told(), &mut finals)?;
             state.finished = ended.is_some();
             Ok(ended)
         })?;
@@ -174,21 +174,19 @@ impl Stream {
         self.signal.set_callbacks(queue.map(|queue| (queue, Arc::downgrade(self))));
         // Outside of the locks: it may call the host.
         drop(before);
-        self.look(|_| Ok(()))
+        self.change(|_| Ok(()))
     }
 
-    /// Gives one event to the callback. On the thread for callbacks.
-    pub(crate) fn turn(&self) {
-        self.signal.dequeued();
-        let Some(callback) = self.callback.lock().clone() else { return };
+    /// The next event for the callback, with that.
+    pub(crate) fn next_for_callback(&self) -> Option<(Arc<Callback>, Event)> {
+        let callback = self.callback.lock().clone()?;
         // A poisoned stream has no events.
-        let Ok(Some(event)) = self.look(|state| Ok(state.recognizer.poll_event())) else { return };
-        let end = matches!(event, Event::End(_));
-        let event = gigastt_event::new(event);
-        // SAFETY: the host's function with the host's data and an event that lives until it returns.
-        unsafe { (callback.function)(callback.user.data(), &raw const event) };
-        // Before the end is told: who waits for it may count what is left.
-        drop(event);
+        let event = self.look(|state| Ok(state.recognizer.poll_event())).ok()??;
+        Some((callback, event))
+    }
+
+    /// The callback has returned from an event, which may have been the end.
+    pub(crate) fn told(&self, end: bool) {
         let _ = self.change(|state| {
             state.told_end |= end;
             Ok(())
@@ -203,8 +201,9 @@ impl Stream {
     /// Releases: calls in progress end as cancelled, and no callback follows.
     pub(crate) fn shut(&self) {
         self.cancel();
-        self.signal.set_callbacks(None);
+        self.signal.end_callbacks();
         let callback = self.callback.lock().take();
+        self.signal.change();
         drop(callback);
     }
 }

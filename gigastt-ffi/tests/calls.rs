@@ -362,9 +362,98 @@ fn a_callback_hears_every_event_before_finish_returns() {
     let told: Vec<_> = heard.try_iter().collect();
     assert_eq!(told, ["speech_started", "final w1 w3", "speech_started", "final w5 w7", "end ok"]);
     assert!(gone.try_recv().is_err(), "the data lives while the callback is set");
-    release(engine, recognizer);
-    gone.recv_timeout(LIMIT).unwrap();
+    // SAFETY: handles.
+    unsafe { gigastt_recognizer_release(recognizer) };
+    gone.try_recv().unwrap();
     assert!(gone.recv().is_err(), "destroyed once");
+    // SAFETY: handles.
+    unsafe { gigastt_engine_release(engine) };
+}
+
+/// A callback that a test holds up: it tells that it runs, and goes on when the test lets it.
+struct Held {
+    runs: Sender<()>,
+    go_on: Receiver<()>,
+    destroyed: Sender<()>,
+}
+
+unsafe extern "C" fn hold(user: *mut c_void, _: *const gigastt_event) {
+    // SAFETY: the data of the test, until it is destroyed.
+    let held = unsafe { &*user.cast::<Held>() };
+    held.runs.send(()).unwrap();
+    let _ = held.go_on.recv();
+}
+
+unsafe extern "C" fn destroy_held(user: *mut c_void) {
+    // SAFETY: made by `Box::into_raw` and given here once.
+    let held = unsafe { Box::from_raw(user.cast::<Held>()) };
+    held.destroyed.send(()).unwrap();
+}
+
+/// A stream whose callback runs until the sender is used or gone; the receiver tells that its data was destroyed.
+fn held(engine: *mut gigastt_engine) -> (*mut gigastt_recognizer, Sender<()>, Receiver<()>) {
+    let recognizer = open(engine);
+    let ((runs, running), (wave, go_on), (destroyed, gone)) = (channel(), channel(), channel());
+    let user = Box::into_raw(Box::new(Held { runs, go_on, destroyed })).cast();
+    // SAFETY: functions and data of the test.
+    let status = unsafe {
+        gigastt_recognizer_set_callback(recognizer, Some(hold), user, Some(destroy_held), null_mut())
+    };
+    assert_eq!(status, GIGASTT_OK);
+    assert_eq!(push(recognizer, &signal(&[(0, 10), (1, 10), (0, 4)])), GIGASTT_OK);
+    running.recv_timeout(LIMIT).unwrap();
+    (recognizer, wave, gone)
+}
+
+#[test]
+fn the_last_release_waits_for_a_callback_that_runs() {
+    let engine = engine(0);
+    let (recognizer, wave, gone) = held(engine);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // So that the release below is waiting; without this wait the test is right as well.
+            std::thread::sleep(Duration::from_millis(50));
+            drop(wave);
+        });
+        // SAFETY: handles.
+        unsafe {
+            gigastt_recognizer_release(recognizer);
+            assert!(gone.try_recv().is_err(), "a recognizer's release waits for nothing");
+            gigastt_engine_release(engine);
+        }
+        gone.try_recv().unwrap();
+    });
+}
+
+/// It may be a callback that waits for the thread which releases.
+#[test]
+fn the_last_release_does_not_wait_for_ever() {
+    let engine = engine(0);
+    let (recognizer, wave, gone) = held(engine);
+    release(engine, recognizer);
+    assert!(gone.try_recv().is_err(), "the callback still runs, and has its data");
+    drop(wave);
+    gone.recv_timeout(LIMIT).unwrap();
+}
+
+/// The callback hears no end any more, and who waits for that is not forgotten.
+#[test]
+fn a_release_ends_a_finish_that_waits_for_a_callback() {
+    let engine = engine(STUCK_MS);
+    let (recognizer, wave, gone) = held(engine);
+    let shared = Shared(recognizer);
+    let waiter = std::thread::spawn(move || finish(shared.get()));
+    // In the call once the stream takes nothing more.
+    while push(recognizer, &[0.0]) == GIGASTT_OK {
+        std::thread::yield_now();
+    }
+    // SAFETY: a handle.
+    unsafe { gigastt_recognizer_release(recognizer) };
+    assert_eq!(waiter.join().unwrap(), Err(GIGASTT_CANCELLED));
+    drop(wave);
+    // SAFETY: a handle.
+    unsafe { gigastt_engine_release(engine) };
+    gone.try_recv().unwrap();
 }
 
 #[test]
