@@ -58,7 +58,7 @@ pub(crate) unsafe fn give(place: *mut *mut c_char, text: String) -> Result<(), F
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gigastt_string_release(string: *mut c_char) {
     crate::fence::fence_value((), || {
-        if !string.is_null() {
+        if !string.is_null() && !crate::fence::is_forked() {
             // SAFETY: made by `give` and not released before, by the contract of the header.
             drop(unsafe { CString::from_raw(string) });
         }

@@ -1,10 +1,21 @@
 """What the library does to the process it is a guest of."""
 
-from support import run
+from support import ROOT, SAMPLES, functions, run
 
 
 def test_a_forked_child_is_told(build):
-    assert run(build("tests/c/fork.c")) == "child: 0\n"
+    assert run(build("tests/c/fork.c"), SAMPLES / "sample_00.wav") == "child: 0\n"
+
+
+def test_a_forked_child_calls_every_function():
+    """Those that have a status to say so with, and those that release."""
+    program = (ROOT / "tests/c/fork.c").read_text()
+    # The status of an error is that of an earlier call, from whatever process.
+    said = [name for kind, name, _ in functions() if kind == "gigastt_status" and name != "gigastt_error_status"]
+    released = [name for _, name, _ in functions() if name.endswith("_release")]
+    assert len(said) > 40 and len(released) > 8
+    assert [name for name in said if f"FORKED({name}(" not in program] == []
+    assert [name for name in released if f"    {name}(" not in program] == []
 
 
 def test_logs_go_to_the_host(build, tmp_path):

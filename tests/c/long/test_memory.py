@@ -26,7 +26,7 @@ PROGRAMS = {
     "callback": ("examples/c/callback.c", [WAV], [spoken(SAMPLE)]),
     "poll": ("examples/c/poll.c", [], [spoken(SAMPLE)]),
     "two_speakers": ("examples/cpp/two_speakers.cpp", [WAV, OTHER_WAV], [spoken(SAMPLE), spoken(OTHER)]),
-    "fork": ("tests/c/fork.c", [], ["child: 0"]),
+    "fork": ("tests/c/fork.c", [WAV], ["child: 0"]),
 }
 
 
