@@ -262,6 +262,82 @@ fn the_compiler_forbids_unsafe_code() {
     }
 }
 
+/// What a function of the C interface may be: one call that catches panics, maybe with its closure before it.
+const FENCES: [&str; 6] = [
+    "unsafe { fence(error, ",
+    "fence_value(",
+    "crate::fence::fence_value(",
+    "unsafe { Words::give(",
+    "crate::handles::release(",
+    "unsafe { crate::handles::release_box(",
+];
+
+/// These return constants or a number, and have nothing that could panic.
+const WITHOUT_FENCE: [&str; 4] =
+    ["gigastt_version", "gigastt_abi_version", "gigastt_status_name", "gigastt_live_objects"];
+
+#[test]
+fn a_panic_never_leaves_the_library() {
+    let root = root();
+    let exports = fs::read_to_string(root.join("gigastt-ffi/abi/exports.txt")).unwrap();
+    let mut found = Vec::new();
+    for path in files(&root).iter().filter(|path| path.starts_with("gigastt-ffi/src/")) {
+        found.extend(c_functions(&fs::read_to_string(root.join(path)).unwrap()));
+    }
+    found.sort();
+    let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, exports.lines().collect::<Vec<_>>());
+    for (name, body) in found {
+        assert_eq!(is_fenced(&body), !WITHOUT_FENCE.contains(&name.as_str()), "{name}: {body:#?}");
+    }
+}
+
+#[test]
+fn a_function_without_fence_is_found() {
+    let function = |body: &str| {
+        let text = format!("pub unsafe extern \"C\" fn gigastt_x(\n    a: i32,\n) -> i32 {{\n{body}}}\n");
+        let [(name, body)] = c_functions(&text).try_into().unwrap();
+        assert_eq!(name, "gigastt_x");
+        is_fenced(&body)
+    };
+    let body = "    let body = || {\n        let b = a;\n        Ok(b)\n    };\n";
+    let call = "    // SAFETY: NULL or writable.\n    unsafe { fence(error, body) }\n";
+    assert!(function(&format!("{body}{call}")) && function(call));
+    assert!(!function(body) && !function("    a\n"));
+    assert!(!function(&format!("    let c = a;\n{body}{call}")), "something runs outside");
+    assert!(!function(&format!("{body}{call}    + 1\n")), "something runs after it");
+}
+
+/// The functions for C in a source, each with the lines of its body that begin a statement.
+fn c_functions(text: &str) -> Vec<(String, Vec<String>)> {
+    let mut lines = text.lines();
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        let head = line.trim_start_matches("pub ").trim_start_matches("unsafe ");
+        let Some(head) = head.strip_prefix("extern \"C\" fn ") else { continue };
+        let name = head.split('(').next().unwrap().to_owned();
+        if !line.ends_with('{') {
+            lines.by_ref().find(|line| line.starts_with(')'));
+        }
+        let body = lines.by_ref().take_while(|line| *line != "}").map(code);
+        let begins = |line: &&str| line.starts_with("    ") && !line[4..].starts_with([' ', '}', ')']);
+        found.push((
+            name,
+            body.filter(|line| !line.trim().is_empty()).filter(begins).map(str::to_owned).collect(),
+        ));
+    }
+    found
+}
+
+fn is_fenced(body: &[String]) -> bool {
+    let call = match body {
+        [call] => call,
+        [closure, call] if closure.starts_with("    let ") && closure.contains("= || ") => call,
+        _ => return false,
+    };
+    FENCES.iter().any(|fence| call.trim_start().starts_with(fence))
+}
+
 #[test]
 fn the_walk_sees_the_whole_project() {
     let files = files(&root());
