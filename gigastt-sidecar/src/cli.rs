@@ -531,6 +531,32 @@ mod tests {
         }
     }
 
+    /// Operators rely on these names.
+    #[test]
+    fn every_flag_of_the_service_has_its_variable() {
+        let mut cli = Cli::command();
+        cli.build();
+        let serve = cli.find_subcommand("serve").expect("a subcommand");
+        let flags = "host port port-file bind-all model model-dir idle-timeout-secs max-session-secs \
+            shutdown-drain-secs ws-frame-max-bytes body-limit-bytes rate-limit-per-minute rate-limit-burst trust-proxy \
+            allow-origin cors-allow-any metrics metrics-listen max-sessions pool-size pool-checkout-timeout-secs config \
+            api-key-file tls-cert tls-key max-audio-secs request-timeout-secs log-level log-format";
+        for flag in flags.split_whitespace() {
+            assert!(serve.get_arguments().any(|arg| arg.get_long() == Some(flag)), "--{flag}");
+        }
+        for arg in serve.get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version")) {
+            let flag = arg.get_long().expect("a flag");
+            let variable = match flag {
+                "bind-all" => "GIGASTT_ALLOW_BIND_ANY".to_owned(),
+                flag => format!("GIGASTT_{}", flag.to_uppercase().replace('-', "_")),
+            };
+            assert_eq!(arg.get_env().and_then(|name| name.to_str()), Some(&*variable), "--{flag}");
+        }
+        for command in "serve transcribe listen download models optimize bench eval".split(' ') {
+            assert!(cli.find_subcommand(command).is_some(), "{command}");
+        }
+    }
+
     #[test]
     fn the_page_lists_every_exit_code_and_variable() {
         for code in EXIT_CODES.lines().filter_map(|line| line.split_whitespace().next()).skip(1) {

@@ -42,6 +42,13 @@ def read_wav(path):
         return np.frombuffer(wav.readframes(wav.getnframes()), "<i2")
 
 
+def resampled(samples, rate):
+    """The samples of a recording as another rate has them: its spectrum, cut off or continued with nothing."""
+    count = len(samples) * rate // RATE
+    spectrum = np.fft.rfft(samples)[: count // 2 + 1]
+    return np.round(np.fft.irfft(spectrum, count) * count / len(samples)).clip(-32_768, 32_767).astype("<i2")
+
+
 def write_wav(path, samples):
     with wave.open(str(path), "wb") as wav:
         wav.setframerate(RATE)

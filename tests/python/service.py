@@ -48,7 +48,9 @@ class Service:
     def metrics(self):
         """The value of every sample, by name and labels as they are written."""
         (address,) = re.findall(r"serving metrics address=(\S+)", self.log)
-        answer = httpx.get(f"http://{address}/metrics", timeout=PATIENCE, trust_env=False)
+        # Outside the origin policy: a page that may not come in elsewhere does no harm here.
+        origin = {"origin": "https://elsewhere.example"}
+        answer = httpx.get(f"http://{address}/metrics", headers=origin, timeout=PATIENCE, trust_env=False)
         assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/plain")
         samples = [line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#")]
         return {name: float(value) for name, value in samples}
@@ -72,7 +74,7 @@ def running(program, folder, *flags, model="embedded", ready=True, port=0, **var
     process = subprocess.Popen(
         list(map(str, command)),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=environment | variables,
@@ -82,6 +84,8 @@ def running(program, folder, *flags, model="embedded", ready=True, port=0, **var
         until(lambda: port_file.exists() or process.poll() is not None)
         assert process.poll() is None, service.end() or service.log
         service.listening(int(port_file.read_text()))
+        told = process.stdout.readline()
+        assert told.startswith("listening on http://") and told.endswith(f":{service.port}\n"), told
         if ready:
             until(lambda: service.http.get("/ready").status_code == 200)
         yield service

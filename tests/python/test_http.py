@@ -11,10 +11,11 @@ import openai
 import pytest
 
 from conftest import ROOT, SAMPLES
-from service import PATIENCE, running, until
+from service import PATIENCE, receive, rest, running, until
 
 AUDIO = ROOT / "gigastt-core" / "tests" / "data" / "audio"
 SAMPLE = ROOT / "tests" / "samples" / "sample_00.wav"
+LONG = ROOT / "tests" / "samples" / "long_00.wav"
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +120,8 @@ def test_the_client_of_openai(service, transcribe):
     )
     (record,) = transcribe([SAMPLE])
 
-    def ask(**wishes):
-        with SAMPLE.open("rb") as file:
+    def ask(file=SAMPLE, **wishes):
+        with file.open("rb") as file:
             return client.audio.transcriptions.create(model="gigaam", file=file, **wishes)
 
     assert ask().text == record["text"]
@@ -131,6 +132,9 @@ def test_the_client_of_openai(service, transcribe):
     assert verbose.text == record["text"]
     assert [word.word for word in verbose.words] == [word["word"] for word in record["words"]]
     assert verbose.segments[0].text == record["text"]
+    cut = ask(response_format="verbose_json", extra_query={"endpoint": "dictation"}, file=LONG)
+    whole = ask(response_format="verbose_json", file=LONG)
+    assert len(cut.segments) > len(whole.segments)
     with_deltas = list(ask(stream=True))
     deltas = [event.delta for event in with_deltas if event.type == "transcript.text.delta"]
     assert "".join(deltas) == record["text"]
@@ -192,6 +196,25 @@ def test_what_is_too_long(service):
     fmt = struct.pack("<HHIIHH", 1, 1, 8_000, 8_000, 1, 8)
     wav = b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt \x10\0\0\0" + fmt + b"data" + struct.pack("<I", size)
     refused(service.http.post("/v1/transcribe", content=wav + b"\x80" * size), 413, "audio_too_long")
+
+
+def test_who_is_not_admitted_is_told_when_to_come_back(program, tmp_path):
+    flags = ["--max-sessions", 1, "--pool-checkout-timeout-secs", 1, "--pool-size", 1]
+    metrics = ["--metrics", "--metrics-listen", "127.0.0.1:0"]
+    with running(program, tmp_path, *flags, *metrics) as service:
+        assert service.http.get("/v1/models").json()["pool_size"] == 1
+        with service.connect() as first, service.connect() as second:
+            assert receive(first)["type"] == "ready"
+            ready = service.http.get("/ready")
+            assert (ready.status_code, ready.json()["reason"]) == (503, "saturated")
+            for path in ["/v1/transcribe", "/v1/transcribe/stream"]:
+                answer = service.http.post(path, content=SAMPLE.read_bytes())
+                refused(answer, 503, "timeout")
+                assert answer.headers["retry-after"] == "1" and answer.json()["retry_after_ms"] == 1_000
+            (error,), code = rest(second)
+            assert (error["code"], error["retry_after_ms"], code) == ("timeout", 1_000, 1013)
+            assert service.metrics()["gigastt_pool_timeouts_total"] == 3
+        until(lambda: service.http.get("/ready").status_code == 200)
 
 
 def test_what_is_not_there(service):

@@ -102,15 +102,25 @@ def test_metrics_have_their_names_and_no_raw_path(program, tmp_path):
             receive(client)
             configure(client, endpoint="manual")
             client.send(pcm(SAMPLE))
+            assert receive(client)["type"] == "partial"
             client.send(STOP)
             rest(client)
+        sessions = [f'gigastt_sessions{{state="{state}"}}' for state in ["opening", "open", "ending"]]
+        until(lambda: [service.metrics()[name] for name in sessions] == [0, 0, 0])
         metrics = service.metrics()
         for name in names:
             assert any(sample.startswith(f"gigastt_{name}") for sample in metrics), name
         assert not any("secret" in sample or "BREW" in sample for sample in metrics)
         assert metrics["gigastt_audio_seconds_total"] == pytest.approx(len(pcm(SAMPLE)) / 32_000, abs=0.1)
-        for stage in ["features", "encoder", "decoder"]:
+        for stage in ["features", "encoder", "decoder", "final"]:
             assert metrics[f'gigastt_inference_seconds{{stage="{stage}"}}'] > 0
+        labels = 'method="GET",path="/ready"'
+        assert metrics[f'gigastt_http_requests_total{{{labels},status="200"}}'] >= 1
+        assert metrics[f"gigastt_http_request_duration_seconds_count{{{labels}}}"] >= 1
+        assert metrics["gigastt_pool_checkout_duration_seconds_count"] >= 1
+        assert metrics["gigastt_partial_latency_seconds_count"] >= 1
+        (build,) = [sample for sample in metrics if sample.startswith("gigastt_build_info")]
+        assert build == f'gigastt_build_info{{version="{service.http.get("/health").json()["version"]}"}}'
         for reason in ["shutdown", "session_cap", "idle", "client", "error"]:
             assert metrics[f'gigastt_ws_cancelled_total{{reason="{reason}"}}'] == 0
 

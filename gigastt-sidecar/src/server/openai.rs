@@ -5,7 +5,7 @@ use axum::extract::multipart::{Field, MultipartRejection};
 use axum::extract::{Multipart, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use gigastt_core::{EndpointRule, Final, Transcript};
+use gigastt_core::{Final, Transcript};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -14,6 +14,7 @@ use super::reply::Refusal;
 use super::sse::{self, Joined, Teller, line};
 use super::transcribe::{bounds, limited, transcript};
 use super::upload::{self, Bounds, Pieces, Place, Reading};
+use super::wishes::Wishes;
 use crate::messages::{Trouble, Word, thousandths};
 
 /// The longest field that is not the file, in bytes.
@@ -42,10 +43,12 @@ struct Form {
 
 pub(crate) async fn transcriptions(
     State(app): State<App>,
+    wishes: Wishes,
     headers: HeaderMap,
     form: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, Refusal> {
     let form = form.map_err(|error| Refusal::bad_request("bad_request", error.body_text()))?;
+    let rule = wishes.rule("file")?;
     let bounds = bounds(&app, &headers)?;
     let (begun, beginning) = oneshot::channel();
     // A task of its own, because a streamed answer begins while the form is still being read.
@@ -59,9 +62,9 @@ pub(crate) async fn transcriptions(
         };
         if fields.stream {
             let upload = (pieces, reading);
-            return sse::respond(app.clone(), upload, EndpointRule::file(), Deltas::default()).await;
+            return sse::respond(app.clone(), upload, rule, Deltas::default()).await;
         }
-        let transcript = transcript(&app, pieces, EndpointRule::file()).await?;
+        let transcript = transcript(&app, pieces, rule).await?;
         // What stands behind the file counts as well.
         let fields = read.await?;
         Ok(if fields.stream { streamed(&transcript) } else { answer(fields.format, &transcript) })

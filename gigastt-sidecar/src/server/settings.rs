@@ -353,10 +353,34 @@ mod tests {
 
     #[test]
     fn defaults_and_bounds() {
+        let secs = Duration::from_secs;
         let settings = Settings::new(&Given::default()).expect("defaults");
-        assert_eq!(settings.address, SocketAddr::from(([127, 0, 0, 1], 9876)));
-        assert_eq!((settings.drain.as_secs(), settings.max_session), (10, Some(Duration::from_secs(3600))));
+        let expected = Settings {
+            address: SocketAddr::from(([127, 0, 0, 1], 9_876)),
+            port_file: None,
+            idle_timeout: secs(300),
+            max_session: Some(secs(3_600)),
+            drain: secs(10),
+            ws_frame_max_bytes: 524_288,
+            body_limit_bytes: 52_428_800,
+            rate: None,
+            trust_proxy: false,
+            allow_origin: Vec::new(),
+            cors_allow_any: false,
+            metrics: None,
+            max_sessions: 4_096,
+            checkout: secs(30),
+            api_key_file: None,
+            tls: None,
+            max_audio_secs: 14_400,
+            request_timeout: secs(600),
+            log_format: LogFormat::Text,
+        };
+        assert_eq!(settings, expected);
         assert_eq!(settings.warnings(), Vec::<String>::new());
+        let settings = Settings::new(&given("metrics = true\nrate_limit_per_minute = 60")).expect("settings");
+        assert_eq!(settings.metrics, Some(SocketAddr::from(([127, 0, 0, 1], 9_090))));
+        assert_eq!(settings.rate.map(|rate| (rate.per_minute.get(), rate.burst.get())), Some((60, 10)));
 
         let settings = Settings::new(&given("shutdown_drain_secs = 0\nmax_session_secs = 0")).expect("zeros");
         assert_eq!((settings.drain.as_secs(), settings.max_session), (1, None));

@@ -168,7 +168,12 @@ impl From<Refusal> for Trouble {
     fn from(refusal: Refusal) -> Self {
         let retry_after_ms =
             refusal.retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
-        Self { message: refusal.message, code: refusal.code, retry_after_ms }
+        let code = match refusal.code {
+            // The events are those of the WebSocket, which has its own word for it.
+            "transcription_error" => "inference_error",
+            code => code,
+        };
+        Self { message: refusal.message, code, retry_after_ms }
     }
 }
 

@@ -36,6 +36,11 @@ pub(crate) async fn get(port: u16, path: &str) -> String {
     Upload { stream, answer: Vec::new() }.rest().await
 }
 
+/// The answer to a recording that is sent whole.
+pub(crate) async fn post(port: u16, path: &str, pcm: &[u8]) -> String {
+    Upload::whole(port, path, pcm).await.rest().await
+}
+
 impl Client {
     /// Connects and is greeted.
     pub(crate) async fn connect(port: u16, path: &str) -> Self {
@@ -68,6 +73,16 @@ impl Client {
             let object = self.next().await.expect("a partial");
             if object["type"] == "partial" && object["text"] != "" {
                 return;
+            }
+        }
+    }
+
+    /// Waits for a final.
+    pub(crate) async fn last(&mut self) -> Value {
+        loop {
+            let object = self.next().await.expect("a final");
+            if object["type"] == "final" {
+                return object;
             }
         }
     }
@@ -117,7 +132,7 @@ impl Client {
     }
 }
 
-/// An upload that does not end.
+/// An upload.
 pub(crate) struct Upload {
     stream: TcpStream,
     answer: Vec<u8>,
@@ -126,10 +141,21 @@ pub(crate) struct Upload {
 impl Upload {
     /// Sends a recording to which more is promised.
     pub(crate) async fn begin(port: u16, path: &str, pcm: &[u8]) -> Self {
+        Self::send(port, path, pcm, 2).await
+    }
+
+    /// Sends a recording to its end.
+    pub(crate) async fn whole(port: u16, path: &str, pcm: &[u8]) -> Self {
+        Self::send(port, path, pcm, 1).await
+    }
+
+    async fn send(port: u16, path: &str, pcm: &[u8], promised: usize) -> Self {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("a connection");
         let wav = [&wav_head(), pcm].concat();
-        let length = 2 * wav.len();
-        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+        let length = promised * wav.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
         stream.write_all(&[head.as_bytes(), &wav].concat()).await.expect("an open connection");
         Self { stream, answer: Vec::new() }
     }

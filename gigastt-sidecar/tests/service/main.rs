@@ -7,12 +7,13 @@ mod client;
 use std::time::{Duration, Instant};
 
 use gigastt_core::Engine;
-use gigastt_core::fake::{FRAME, PANICS, Script};
-use gigastt_sidecar::{Ended, Given, Settings, serve};
+use gigastt_core::fake::{FAILS, FRAME, PANICS, Script};
+use gigastt_sidecar::{Ended, Given, Settings, run_with_shutdown, serve};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
-use client::{Client, Upload, constant, get, speech};
+use client::{Client, Upload, constant, get, post, speech};
 
 /// The full-size model encodes 22 s in about a second on one of our cores.
 const FULL_SIZE: Script = Script { call: Duration::from_millis(2), frame: Duration::from_micros(450) };
@@ -198,4 +199,126 @@ async fn a_panic_ends_its_own_conversation_and_leaves_nothing() {
         assert!(finals[0]["text"].as_str().is_some_and(|text| text.starts_with("w1")), "{finals:?}");
     }
     assert_eq!(service.end().await, Ended::Drained);
+}
+
+/// Each route has its code for it, and none says what it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_of_the_model_has_its_code_on_every_route() {
+    let service = start(Script::default(), "").await;
+    for (word, status, answered, event, live) in [
+        (FAILS, "HTTP/1.1 422", "transcription_error", "inference_error", "inference_error"),
+        (PANICS, "HTTP/1.1 500", "internal", "internal", "inference_panic"),
+    ] {
+        let speech = constant(word, 2);
+        let answer = post(service.port, "/v1/transcribe", &speech).await;
+        assert!(
+            answer.starts_with(status) && answer.contains(&format!(r#""code":"{answered}""#)),
+            "{answer}"
+        );
+        let events = post(service.port, "/v1/transcribe/stream", &speech).await;
+        let last = events.lines().rfind(|line| line.starts_with("data: ")).expect("an event");
+        assert!(
+            last.contains(r#""type":"error""#) && last.contains(&format!(r#""code":"{event}""#)),
+            "{events}"
+        );
+        let mut client = Client::connect(service.port, "/v1/ws?endpoint=manual").await;
+        client.say(&speech).await;
+        let (told, code) = client.all().await;
+        assert_eq!((told.last().map(|error| &error["code"]), code), (Some(&live.into()), 1011));
+    }
+    assert_eq!(service.end().await, Ended::Drained);
+}
+
+/// What a client gets for its audio is cut as it wishes: live as for dictation, recordings in long pieces.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_route_takes_a_profile_and_has_one() {
+    let service = start(Script::default(), "").await;
+    let twice = [speech(1), constant(0, 2), speech(1)].concat();
+    for (wish, expected) in [("", &["finish"][..]), ("?endpoint=dictation", &["silence", "finish"])] {
+        let events = post(service.port, &format!("/v1/transcribe/stream{wish}"), &twice).await;
+        let objects = events.lines().filter_map(|line| line.strip_prefix("data: "));
+        let objects = objects.map(|object| serde_json::from_str::<Value>(object).expect("JSON"));
+        let finals: Vec<_> = objects.filter(|object| object["type"] == "final").collect();
+        let reasons: Vec<_> = finals.iter().filter_map(|last| last["endpoint_reason"].as_str()).collect();
+        assert_eq!(reasons, expected, "{wish}");
+        // What the scripted model hears depends on where the recording was cut.
+        let texts: Vec<_> = finals.iter().filter_map(|last| last["text"].as_str()).collect();
+        let answer = post(service.port, &format!("/v1/transcribe{wish}"), &twice).await;
+        assert!(answer.contains(&format!(r#""text":"{}""#, texts.join(" "))), "{answer}");
+    }
+    let mut client = Client::connect(service.port, "/v1/ws").await;
+    client.say(&twice).await;
+    assert_eq!(client.last().await["endpoint_reason"], "silence");
+    client.send(r#"{"type":"stop"}"#).await;
+    assert_eq!(client.rest().await.1, 1000);
+    assert_eq!(service.end().await, Ended::Drained);
+}
+
+/// The model stays in a call: the request ends all the same, and its work with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_takes_too_long_or_whose_client_left_is_cancelled() {
+    let engine = Engine::fake(HUNG, 2).expect("the scripted model");
+    let (service, _loaded) = start_with(Some(engine.clone()), "request_timeout_secs = 1").await;
+    let sessions = || engine.stats().expect("no fork").sessions;
+    let answer = post(service.port, "/v1/transcribe", &speech(2)).await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains(r#""code":"timeout""#), "{answer}");
+    assert!(answer.contains("retry-after: 1\r\n") && answer.contains(r#""retry_after_ms":1000"#), "{answer}");
+    let events = post(service.port, "/v1/transcribe/stream", &speech(2)).await;
+    assert!(events.contains(r#""type":"error""#) && events.contains(r#""code":"timeout""#), "{events}");
+    until(|| sessions() == 0).await;
+    assert_eq!(service.end().await, Ended::Drained);
+
+    let (service, _loaded) = start_with(Some(engine.clone()), "").await;
+    for path in ["/v1/transcribe", "/v1/transcribe/stream"] {
+        let upload = Upload::whole(service.port, path, &speech(2)).await;
+        until(|| sessions() == 1).await;
+        drop(upload);
+        until(|| sessions() == 0).await;
+    }
+    assert_eq!(service.end().await, Ended::Drained);
+}
+
+async fn until(mut condition: impl FnMut() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), waiting).await.expect("the condition came true");
+}
+
+/// The loading ended, and there is no engine.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_model_no_work_is_taken() {
+    let (service, loaded) = start_with(None, "").await;
+    drop(loaded);
+    let answer = post(service.port, "/v1/transcribe", &speech(1)).await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains(r#""code":"pool_closed""#), "{answer}");
+    let (told, code) = Client::connect_ungreeted(service.port, "/v1/ws").await.all().await;
+    assert_eq!((&told[0]["code"], code), (&"pool_closed".into(), 1013));
+    assert_eq!(service.end().await, Ended::Drained);
+}
+
+/// As a host does it: with an engine of its own and a sender that ends it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_embedded_service_drains_when_it_is_told() {
+    let free = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let port = free.local_addr().expect("an address").port();
+    drop(free);
+    let given: Given = toml::from_str(&format!("port = {port}")).expect("settings");
+    let engine = Engine::fake(Script::default(), 1).expect("the scripted model");
+    let (shutdown, told) = oneshot::channel();
+    let settings = Settings::new(&given).expect("settings");
+    let ended = tokio::spawn(run_with_shutdown(engine, settings, told));
+    while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut client = Client::connect(port, "/v1/ws?endpoint=manual").await;
+    client.say(&speech(2)).await;
+    client.partial().await;
+    shutdown.send(()).expect("it runs");
+    let (finals, code) = client.rest().await;
+    assert_eq!((finals.len(), code), (1, 1001));
+    assert_eq!(finals[0]["endpoint_reason"], "shutdown");
+    assert_eq!(ended.await.expect("no panic").expect("no failure"), Ended::Drained);
 }
