@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gigastt_core::audio::Channels;
-use gigastt_core::{EndpointRule, Mode, Options, Segmentation};
+use gigastt_core::{Canceller, EndpointRule, Mode, Options, Segmentation};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -104,9 +104,15 @@ pub(crate) struct Recording {
     channel: Option<i64>,
     endpoint: Rule,
     segmentation: String,
+    canceller: Option<Py<crate::transcribe::Canceller>>,
 }
 
 impl Recording {
+    /// What ends the work beside signals; a new one unless one was given.
+    pub(crate) fn canceller(&self) -> Canceller {
+        self.canceller.as_ref().map_or_else(Canceller::new, |canceller| canceller.get().canceller())
+    }
+
     /// The options. The recording's own format replaces theirs.
     pub(crate) fn options(&self, py: Python<'_>) -> PyResult<Options> {
         let mut options = Options::file().endpoint(self.endpoint.rule(py)?);

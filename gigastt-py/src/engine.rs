@@ -2,18 +2,21 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
-use gigastt_core::download::{self, FetchEvent, FetchHooks, FetchOptions, MODELS, Pretrained};
+use gigastt_core::download::{self, FetchHooks, FetchOptions, MODELS, Pretrained};
 use gigastt_core::{Canceller, Model, ModelBytes, Provider, Variant};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::arguments::{Live, Recording, count};
-use crate::bell::Courier;
+use crate::bell::{Courier, SIGNALS_EVERY};
 use crate::errors::{OrRaise, codes, invalid};
 use crate::recognizer::Recognizer;
 use crate::results;
-use crate::transcribe::{self, Callbacks};
+use crate::transcribe::{self, Callbacks, inside};
 
 /// The code of every kind of error with the name of its class.
 #[pyfunction]
@@ -22,7 +25,7 @@ pub(crate) fn error_codes() -> Vec<(&'static str, &'static str)> {
 }
 
 /// Brings the published model `name` into the models folder `models`, unless it is there. Signals of Python
-/// end it, with what came kept.
+/// end it, whatever it waits for, with what came kept.
 #[pyfunction]
 pub(crate) fn fetch(py: Python<'_>, name: &str, models: PathBuf) -> PyResult<()> {
     let Some(model) = Pretrained::find(name) else {
@@ -34,27 +37,50 @@ pub(crate) fn fetch(py: Python<'_>, name: &str, models: PathBuf) -> PyResult<()>
     }
     let mut options = FetchOptions::from_env().or_raise(py)?;
     options.folder = models;
-    let (canceller, mut raised) = (Canceller::default(), None);
-    let fetched = py.detach(|| {
-        let mut event = |_: FetchEvent<'_>| {
-            if let Err(signal) = Python::attach(|py| py.check_signals()) {
-                raised = Some(signal);
-                canceller.cancel();
+    let canceller = Canceller::new();
+    let fetched = attended(py, &canceller, {
+        let canceller = canceller.clone();
+        move || download::fetch(model, &options, FetchHooks { event: None, canceller: Some(&canceller) })
+    })?;
+    fetched.or_raise(py).map(drop)
+}
+
+/// How long work that was cancelled may take to end before it is left to itself.
+const LEAVE_WITHIN: Duration = Duration::from_millis(500);
+
+/// Runs `work` on a thread of its own while Python's signals are heeded here: one that raises cancels the work.
+fn attended<T: Send + 'static>(
+    py: Python<'_>,
+    canceller: &Canceller,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> PyResult<T> {
+    let (done, ends) = sync_channel(1);
+    // Looking up a name cannot be ended: who is gone is not waited for.
+    let work = move || drop(done.send(work()));
+    std::thread::Builder::new().name("gigastt-fetch".into()).spawn(work)?;
+    py.detach(move || {
+        loop {
+            match ends.recv_timeout(SIGNALS_EVERY) {
+                Ok(result) => return Ok(result),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(PyRuntimeError::new_err("the thread of the download panicked"));
+                }
             }
-        };
-        download::fetch(model, &options, FetchHooks { event: Some(&mut event), canceller: Some(&canceller) })
-    });
-    match raised {
-        Some(signal) => Err(signal),
-        None => fetched.or_raise(py).map(drop),
-    }
+            if let Err(signal) = inside(|py| py.check_signals()) {
+                canceller.cancel();
+                let _ = ends.recv_timeout(LEAVE_WITHIN);
+                return Err(signal);
+            }
+        }
+    })
 }
 
 /// An engine over the scripted model, whose calls take `call_s` seconds, for tests.
 #[cfg(feature = "scripted")]
 #[pyfunction]
 pub(crate) fn scripted(py: Python<'_>, threads: usize, call_s: f64) -> PyResult<Engine> {
-    let call = std::time::Duration::from_secs_f64(call_s);
+    let call = Duration::from_secs_f64(call_s);
     let script = gigastt_core::fake::Script { call, ..gigastt_core::fake::Script::default() };
     let engine = gigastt_core::Engine::fake(script, threads).or_raise(py)?;
     Ok(Engine { engine: Some(engine), courier: Arc::default() })
@@ -210,7 +236,8 @@ impl Engine {
         options: &Recording,
         callbacks: Callbacks,
     ) -> PyResult<Bound<'py, PyAny>> {
-        transcribe::run(py, self.engine(py)?, recording, &options.options(py)?, &callbacks)
+        let (canceller, options) = (options.canceller(), options.options(py)?);
+        transcribe::run(py, self.engine(py)?, recording, &options, &callbacks, &canceller)
     }
 }
 

@@ -37,6 +37,8 @@ mod native {
     use super::recognizer::Recognizer;
     #[pymodule_export]
     use super::results::subtitles;
+    #[pymodule_export]
+    use super::transcribe::Canceller;
     use super::*;
 
     #[pymodule_export]

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use gigastt_core::audio::file::FileSource;
 use gigastt_core::audio::{Format, Source};
 use gigastt_core::sync::Mutex;
-use gigastt_core::{Audio, Canceller, Engine, Error, ErrorKind, Final, Hooks, Options, Progress, Transcript};
+use gigastt_core::{Audio, Engine, Error, ErrorKind, Final, Hooks, Options, Progress, Transcript};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
@@ -28,6 +28,28 @@ const NOTES: usize = 64;
 pub(crate) struct Callbacks {
     pub progress: Option<Py<PyAny>>,
     pub on_segment: Option<Py<PyAny>>,
+}
+
+/// Ends transcriptions from another thread.
+#[pyclass(frozen, module = "gigastt._native")]
+pub(crate) struct Canceller(gigastt_core::Canceller);
+
+#[pymethods]
+impl Canceller {
+    #[new]
+    fn new() -> Self {
+        Self(gigastt_core::Canceller::new())
+    }
+
+    fn cancel(&self, py: Python<'_>) {
+        py.detach(|| self.0.cancel());
+    }
+}
+
+impl Canceller {
+    pub(crate) fn canceller(&self) -> gigastt_core::Canceller {
+        self.0.clone()
+    }
 }
 
 enum Note {
@@ -102,9 +124,9 @@ pub(crate) fn run<'py>(
     recording: Recording,
     options: &Options,
     callbacks: &Callbacks,
+    canceller: &gigastt_core::Canceller,
 ) -> PyResult<Bound<'py, PyAny>> {
     let Recording { audio, raised } = recording;
-    let canceller = Canceller::new();
     let (notes, received) = sync_channel(NOTES);
     let result = py.detach(|| {
         std::thread::scope(|scope| {
@@ -112,7 +134,7 @@ pub(crate) fn run<'py>(
                 std::thread::Builder::new().name("gigastt-transcribe".into()).spawn_scoped(scope, || {
                     // Moved in, so that the receiver sees the end.
                     let notes = notes;
-                    transcribe(engine, audio, options, callbacks, &canceller, &notes)
+                    transcribe(engine, audio, options, callbacks, canceller, &notes)
                 });
             let worker = worker.map_err(|error| Failure::Engine(internal(&error.to_string())))?;
             let heard = listen(&received, callbacks);
@@ -146,7 +168,7 @@ fn transcribe(
     audio: Audio<'_>,
     options: &Options,
     callbacks: &Callbacks,
-    canceller: &Canceller,
+    canceller: &gigastt_core::Canceller,
     notes: &SyncSender<Note>,
 ) -> gigastt_core::Result<Transcript> {
     // When nobody listens any more the canceller has fired.
@@ -174,7 +196,7 @@ fn listen(notes: &Receiver<Note>, callbacks: &Callbacks) -> PyResult<()> {
 }
 
 /// Calls into Python, which fails when the interpreter is ending.
-fn inside<T>(call: impl FnOnce(Python<'_>) -> PyResult<T>) -> PyResult<T> {
+pub(crate) fn inside<T>(call: impl FnOnce(Python<'_>) -> PyResult<T>) -> PyResult<T> {
     gate::attach(call).unwrap_or_else(|| Err(PyRuntimeError::new_err("the interpreter is ending")))
 }
 

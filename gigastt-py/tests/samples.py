@@ -28,6 +28,13 @@ def pcm(name):
         return np.frombuffer(recording.readframes(recording.getnframes()), "<i2")
 
 
+def resampled(samples, rate):
+    """The samples of a recording as another rate has them: its spectrum, cut off or continued with nothing."""
+    count = len(samples) * rate // RATE
+    spectrum = np.fft.rfft(samples)[: count // 2 + 1]
+    return np.round(np.fft.irfft(spectrum, count) * count / len(samples)).clip(-32_768, 32_767).astype(np.int16)
+
+
 def spoken(name):
     """What was said in it."""
     return (SAMPLES / f"{name}.txt").read_text().strip()

@@ -30,6 +30,7 @@ def python(code, *, arguments=(), **variables):
         "list(rec.events())",
         "engine.transcribe(SPEECH, sample_rate=16_000)",
         "engine.transcribe(SPEECH, sample_rate=16_000, progress=lambda state: None)",
+        "list(engine.transcribe_many([SPEECH] * 9, sample_rate=16_000))",
     ],
 )
 def test_ctrl_c_ends_a_wait(wait):
@@ -49,6 +50,40 @@ def test_ctrl_c_ends_a_wait(wait):
                 {wait}
             except KeyboardInterrupt:
                 print("interrupted")
+        """
+    )
+    assert printed == "interrupted\n"
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "await rec.next_event()",
+        "await rec.wait_writable()",
+        "await rec.push_pcm(SPEECH)",
+        "await rec.finish()",
+        "async for _ in rec.events(): pass",
+    ],
+)
+def test_ctrl_c_ends_an_event_loop(wait):
+    printed = python(
+        f"""
+        import asyncio, signal
+        from samples import SPEECH, STUCK_S, scripted
+        # A process in the background may have been started with the signal ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+        async def main():
+            async with scripted(STUCK_S).recognizer(partials=False, backlog_ms=1_000) as rec:
+                while rec._native.push_pcm(SPEECH, False, None):
+                    pass
+                await rec.next_event()
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
+                {wait}
+        try:
+            asyncio.run(main())
+        except KeyboardInterrupt:
+            print("interrupted")
         """
     )
     assert printed == "interrupted\n"

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from gigastt import _many, _models, _native, _progress, _runtime
 from gigastt._errors import ClosedError, Error, InvalidArgumentError
@@ -201,12 +201,18 @@ class Engine:
             InferenceError, BusyError, ForkedError, ClosedError: See there.
             Exception: What a callback raised, after the work was cancelled.
         """
+        options = _recording(channel, endpoint, segmentation)
+        return self._transcribe(audio, sample_rate, options, progress, on_segment)
+
+    def _transcribe(
+        self,
+        audio: Audio,
+        sample_rate: int | None,
+        options: dict[str, Any],
+        progress: bool | Callable[[Progress], object] = False,
+        on_segment: Callable[[Segment], object] | None = None,
+    ) -> Transcript:
         native = self._handle()
-        options = {
-            "channel": channel,
-            "endpoint": endpoint_rule(endpoint),
-            "segmentation": segmentation,
-        }
         with _progress.reporter(progress) as report:
             if isinstance(audio, (str, os.PathLike)):
                 _no_rate(sample_rate)
@@ -238,7 +244,8 @@ class Engine:
 
         A recording that fails gives its error in place of a transcript, and the others go on. Recordings are
         taken from the iterable as there is room for them: at most two for each worker wait, so an
-        iterable of arrays that are read as they are asked for needs little memory.
+        iterable of arrays that are read as they are asked for needs little memory. Ctrl-C, and leaving the
+        loop early, end those that are under way.
 
         Args:
             audios: Recordings as `transcribe` takes them.
@@ -250,16 +257,13 @@ class Engine:
         if not 1 <= workers <= WORKERS_MAX:
             raise InvalidArgumentError(f"expected 1 to {WORKERS_MAX}, found {workers}", "workers")
 
-        def transcribe(audio: AnyAudio) -> Transcript:
-            return self.transcribe(
-                audio,
-                sample_rate=sample_rate,
-                channel=channel,
-                endpoint=endpoint,
-                segmentation=segmentation,
-            )
+        canceller = _native.Canceller()
+        options = _recording(channel, endpoint, segmentation, canceller)
 
-        return _many.transcribe_many(audios, transcribe, workers, progress)
+        def transcribe(audio: AnyAudio) -> Transcript:
+            return self._transcribe(audio, sample_rate, options)
+
+        return _many.transcribe_many(audios, transcribe, canceller.cancel, workers, progress)
 
     def recognizer(
         self,
@@ -331,6 +335,21 @@ class Engine:
         if self._native is None:
             raise ClosedError("the engine was closed")
         return self._native
+
+
+def _recording(
+    channel: int | None,
+    endpoint: Profile | EndpointRule,
+    segmentation: Segmentation,
+    canceller: _native.Canceller | None = None,
+) -> dict[str, Any]:
+    """What a recording is transcribed with, as the native part takes it."""
+    return {
+        "channel": channel,
+        "endpoint": endpoint_rule(endpoint),
+        "segmentation": segmentation,
+        "canceller": canceller,
+    }
 
 
 def _no_rate(sample_rate: int | None) -> None:

@@ -22,10 +22,14 @@ AHEAD = 2
 def transcribe_many(
     audios: Iterable[T],
     transcribe: Callable[[T], Transcript],
+    cancel: Callable[[], object],
     workers: int,
     progress: bool | Callable[[int], object],
 ) -> Iterator[tuple[T, Transcript | Error]]:
-    """The results in the order of the recordings. Takes a recording when there is room for it."""
+    """The results in the order of the recordings. Takes a recording when there is room for it.
+
+    `cancel` ends the calls of `transcribe` that run when nobody wants their results any more.
+    """
     rest = iter(audios)
     total = len(audios) if isinstance(audios, Sized) else None
     with _progress.counter(progress, total) as count, ThreadPoolExecutor(workers, "gigastt-many") as pool:
@@ -42,6 +46,8 @@ def transcribe_many(
         finally:
             for _, future in waiting:
                 future.cancel()
+            # The pool waits for those that run.
+            cancel()
 
 
 def _next(waiting: deque[tuple[T, Future[Transcript]]]) -> tuple[T, Transcript | Error]:

@@ -17,6 +17,7 @@ from gigastt._results import (
 )
 
 __all__ = [
+    "Canceller",
     "Engine",
     "Recognizer",
     "__version__",
@@ -27,6 +28,11 @@ __all__ = [
     "subtitles",
 ]
 __version__: Final[str]
+
+@final
+class Canceller:
+    def __new__(cls) -> Canceller: ...
+    def cancel(self) -> None: ...
 
 @final
 class Engine:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 VARIABLE = "GIGASTT_ORT"
 
-PATTERNS = ("libonnxruntime.so*", "libonnxruntime*.dylib", "onnxruntime.dll")
+PATTERNS = ("libonnxruntime.so*", "libonnxruntime.*dylib", "onnxruntime.dll")
 """The library's names on Linux, macOS and Windows."""
 
 
