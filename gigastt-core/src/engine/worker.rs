@@ -187,15 +187,25 @@ impl Worker {
         self.guarded(|lane| lane.encode(&windows, interrupt))
     }
 
-    /// Decodes each window of the call and answers it.
+    /// Decodes each window of the call and answers it. Who has an answer finds its work in the totals.
     fn answer(&mut self, batch: Batch, encoded: &Encoded, started: Instant) {
         let encoder = started.elapsed();
         let class = batch.first().map(|(_, e)| e.class).unwrap_or_default();
-        let frames = batch.iter().map(|(_, e)| e.job.frames()).sum();
+        let frames: usize = batch.iter().map(|(_, e)| e.job.frames()).sum();
         let windows = batch.len() as u64;
+        self.count(|totals| {
+            totals.encoder += encoder;
+            totals.windows += windows;
+            totals.calls += 1;
+            totals.frames += frames as u64;
+        });
         for (item, (ticket, entry)) in batch.into_iter().enumerate() {
             let Entry { stream, mut job, .. } = entry;
-            let decoded = self.guarded(|lane| decode(lane, encoded, item, &job, &stream.interrupt));
+            let mut decoder = Duration::ZERO;
+            let decoded = timed(&mut decoder, || {
+                self.guarded(|lane| decode(lane, encoded, item, &job, &stream.interrupt))
+            });
+            self.count(|totals| totals.decoder += decoder);
             let result = decoded.map(|(decoded, state)| {
                 job.state = Arc::new(state);
                 decoded
@@ -205,11 +215,10 @@ impl Worker {
         let spent = Spent { class, frames, encoder, decoder: started.elapsed() - encoder };
         let mut state = self.shared.state.lock();
         state.queue.spent(self.shared.started.elapsed(), spent);
-        state.totals.encoder += spent.encoder;
-        state.totals.decoder += spent.decoder;
-        state.totals.windows += windows;
-        state.totals.calls += 1;
-        state.totals.frames += frames as u64;
+    }
+
+    fn count(&self, add: impl FnOnce(&mut Totals)) {
+        add(&mut self.shared.state.lock().totals);
     }
 
     /// Runs `call` on the lane. A panic costs the lane, and the next call starts with a new one.
