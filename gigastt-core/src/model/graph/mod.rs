@@ -2,9 +2,11 @@
 //!
 //! Pure: nothing here runs a graph. `onnx.rs` is the schema of the ONNX project as `scripts/onnx-types`
 //! writes it; every field is in it, so what is not changed comes out as it went in. [`cut`] divides a
-//! joint network; [`pointwise`] and [`quantise`] make an encoder faster, [`streaming`] makes it keep
-//! what it has computed.
+//! joint network; [`pointwise`], [`attention`], [`unfold`] and [`quantise`] make an encoder faster,
+//! [`streaming`] makes it keep what it has computed.
 
+#[cfg(any(test, feature = "optimize"))]
+pub(crate) mod attention;
 #[cfg(any(test, feature = "optimize"))]
 mod constants;
 pub(crate) mod cut;
@@ -18,6 +20,8 @@ pub(crate) mod quantise;
 pub(crate) mod streaming;
 #[cfg(test)]
 pub(super) mod tests;
+#[cfg(any(test, feature = "optimize"))]
+pub(crate) mod unfold;
 
 use std::collections::HashSet;
 
@@ -104,6 +108,15 @@ impl Graph {
             .map_or(0, onnx::OperatorSetIdProto::version)
     }
 
+    /// Makes the operators of `domain` known to the graph.
+    #[cfg(any(test, feature = "optimize"))]
+    fn import(&mut self, domain: &str) {
+        if self.header.opset_import.iter().all(|set| set.domain() != domain) {
+            let (domain, version) = (Some(domain.into()), Some(1));
+            self.header.opset_import.push(onnx::OperatorSetIdProto { domain, version });
+        }
+    }
+
     /// Leaves out nodes and constants that no output needs, and what was known of shapes.
     #[cfg(any(test, feature = "optimize"))]
     fn prune(&mut self) {
@@ -165,6 +178,16 @@ impl NodeProto {
 }
 
 impl AttributeProto {
+    #[cfg(any(test, feature = "optimize"))]
+    pub(crate) fn float(name: &str, value: f32) -> Self {
+        Self {
+            name: Some(name.into()),
+            f: Some(value),
+            r#type: Some(AttributeType::Float.into()),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn integer(name: &str, value: i64) -> Self {
         Self {
             name: Some(name.into()),

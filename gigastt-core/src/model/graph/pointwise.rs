@@ -130,7 +130,8 @@ impl Rewrite {
     }
 }
 
-fn turn(from: &str, to: &str) -> NodeProto {
+/// Turns `[B, C, T]` into `[B, T, C]`, and back.
+pub(super) fn turn(from: &str, to: &str) -> NodeProto {
     NodeProto::of("Transpose", [from], to).with(AttributeProto::integers("perm", &TURN))
 }
 

@@ -171,6 +171,88 @@ pub(in crate::model) fn convolution_module() -> Graph {
     graph
 }
 
+/// How an attention of [`attention_module`] is written.
+#[derive(Clone, Copy)]
+pub(in crate::model) enum Written {
+    /// Keys turned in one go; scores divided.
+    Plainly,
+    /// Keys turned twice and scaled; the shape put together from what is known and what is not.
+    InSteps,
+}
+
+/// An encoder for the transducer of `several`: every fourth frame, and on it an attention of 4 heads.
+pub(in crate::model) fn attention_module(written: Written) -> Graph {
+    let mut graph = Graph::parse(file(&folder("tests/data/models/several/v3_rnnt_encoder.onnx"))).unwrap();
+    graph.body.node.iter_mut().find(|node| node.output == ["encoded"]).unwrap().output = vec!["x".into()];
+    let turn = |from: &str, to: &str, perm: &[i64]| {
+        NodeProto::of("Transpose", [from], to).with(AttributeProto::integers("perm", perm))
+    };
+    let (mut nodes, mut constants) = (vec![turn("x", "frames", &[0, 2, 1])], Vec::new());
+    for part in ["query", "key", "value"] {
+        let [weight, dense, split] = ["weight", "dense", "split"].map(|what| format!("{part}.{what}"));
+        constants.push(TensorProto::of_floats(&weight, &[64, 64], &noise(part.len() as u64, 64 * 64)));
+        nodes.push(NodeProto::of("MatMul", ["frames", &weight], &dense));
+        nodes.push(NodeProto::of("Reshape", [&dense, "split"], &split));
+        nodes.push(turn(&split, part, &[0, 2, 1, 3]));
+    }
+    constants.push(TensorProto::of_floats("root", &[], &[4.0]));
+    constants.push(TensorProto::integers("joined", &[0, 0, 64]));
+    match written {
+        Written::Plainly => {
+            constants.push(TensorProto::integers("split", &[0, -1, 4, 16]));
+            nodes.extend([
+                turn("key.split", "keys", &[0, 2, 3, 1]),
+                NodeProto::of("MatMul", ["query", "keys"], "products"),
+                NodeProto::of("Div", ["products", "root"], "scores"),
+            ]);
+        }
+        Written::InSteps => {
+            let batch = NodeProto::of("Shape", ["x"], "batch").with(AttributeProto::integer("end", 1));
+            constants.push(TensorProto::integers("heads", &[-1, 4, 16]));
+            let shape = NodeProto::of("Concat", ["batch", "heads"], "split");
+            nodes.splice(0..0, [batch, shape.with(AttributeProto::integer("axis", 0))]);
+            nodes.extend([
+                turn("key", "keys.turned", &[0, 1, 3, 2]),
+                NodeProto::of("Div", ["keys.turned", "root"], "keys"),
+                NodeProto::of("MatMul", ["query", "keys"], "scores"),
+            ]);
+        }
+    }
+    nodes.extend([
+        NodeProto::of("Softmax", ["scores"], "weights").with(AttributeProto::integer("axis", -1)),
+        NodeProto::of("MatMul", ["weights", "value"], "mixed"),
+        turn("mixed", "mixed.turned", &[0, 2, 1, 3]),
+        NodeProto::of("Reshape", ["mixed.turned", "joined"], "attention"),
+        turn("attention", "encoded", &[0, 2, 1]),
+    ]);
+    graph.body.node.extend(nodes);
+    graph.body.initializer.extend(constants);
+    graph
+}
+
+/// An encoder for the transducer of `several`: every fourth frame `stride` times over, a pointwise convolution
+/// and one over `kernel` frames that leaves one of `stride`.
+pub(in crate::model) fn strided_convolution(stride: i64, kernel: usize, pads: [i64; 2]) -> Graph {
+    let mut graph = Graph::parse(file(&folder("tests/data/models/several/v3_rnnt_encoder.onnx"))).unwrap();
+    graph.body.node.iter_mut().find(|node| node.output == ["encoded"]).unwrap().output = vec!["x".into()];
+    let mut copies = NodeProto::of("Concat", [], "copies").with(AttributeProto::integer("axis", 2));
+    copies.input = vec!["x".into(); stride as usize];
+    graph.body.node.extend([
+        copies,
+        NodeProto::of("Conv", ["copies", "first"], "channels"),
+        NodeProto::of("Relu", ["channels"], "relu"),
+        NodeProto::of("Conv", ["relu", "second", "bias"], "encoded")
+            .with(AttributeProto::integers("strides", &[stride]))
+            .with(AttributeProto::integers("pads", &pads)),
+    ]);
+    graph.body.initializer.extend([
+        TensorProto::of_floats("first", &[32, 64, 1], &noise(1, 32 * 64)),
+        TensorProto::of_floats("second", &[64, 32, kernel], &noise(2, 64 * 32 * kernel)),
+        TensorProto::of_floats("bias", &[64], &noise(3, 64)),
+    ]);
+    graph
+}
+
 fn operators(graph: &Graph, wanted: &[&str]) -> Vec<String> {
     let operators = graph.body.node.iter().map(NodeProto::op_type);
     operators.filter(|operator| wanted.contains(operator)).map(str::to_owned).collect()
@@ -212,6 +294,57 @@ fn other_convolutions_stay() {
         };
         conv.attribute.push(same);
     });
+}
+
+#[test]
+fn attention_becomes_one_operator() {
+    for written in [Written::Plainly, Written::InSteps] {
+        let mut graph = attention_module(written);
+        assert_eq!(attention::merge(&mut graph), 1);
+        assert_eq!(operators(&graph, &["Softmax", "MatMul"]), ["MatMul"; 3]);
+        let merged = graph.body.node.iter().find(|node| node.op_type() == "MultiHeadAttention").unwrap();
+        assert_eq!(merged.attribute("num_heads").unwrap().i(), 4);
+        assert_eq!(attention::merge(&mut graph), 0);
+    }
+}
+
+#[test]
+fn other_attentions_stay() {
+    let check = |change: &dyn Fn(&mut Graph)| {
+        let mut graph = attention_module(Written::Plainly);
+        change(&mut graph);
+        let before = (graph.header.clone(), graph.body.clone());
+        assert_eq!(attention::merge(&mut graph), 0);
+        assert!(before == (graph.header, graph.body));
+    };
+    let node = |graph: &mut Graph, output: &str, change: &dyn Fn(&mut NodeProto)| {
+        change(graph.body.node.iter_mut().find(|node| node.output == [output]).unwrap());
+    };
+    check(&|graph| graph.header.opset_import[0].version = Some(12));
+    check(&|graph| node(graph, "weights", &|softmax| softmax.attribute[0].i = Some(1)));
+    check(&|graph| node(graph, "scores", &|scale| scale.input[1] = "mask".into()));
+    check(&|graph| node(graph, "scores", &|scale| scale.op_type = Some("Where".into())));
+    check(&|graph| node(graph, "query.split", &|split| split.input[1] = "batch".into()));
+    check(&|graph| node(graph, "mixed", &|mixing| mixing.op_type = Some("Add".into())));
+}
+
+#[test]
+fn convolutions_after_the_first_become_matrix_products() {
+    let mut graph = strided_convolution(2, 5, [2, 2]);
+    assert_eq!(unfold::to_matrix_products(&mut graph), 1);
+    assert_eq!(operators(&graph, &["Conv", "MatMul"]), ["Conv", "MatMul"]);
+    let weight = constants::Constants::of(&graph).floats("encoded:weight").unwrap();
+    assert_eq!(weight.dims, [5 * 32, 64]);
+    assert_eq!(unfold::to_matrix_products(&mut graph), 0);
+    let check = |change: &dyn Fn(&mut NodeProto)| {
+        let mut graph = strided_convolution(2, 5, [2, 2]);
+        change(graph.body.node.iter_mut().find(|node| node.output == ["encoded"]).unwrap());
+        assert_eq!(unfold::to_matrix_products(&mut graph), 0);
+    };
+    check(&|conv| conv.attribute.push(AttributeProto::integer("group", 2)));
+    check(&|conv| conv.attribute.push(AttributeProto::integers("dilations", &[2])));
+    check(&|conv| conv.attribute[0].ints = vec![6]);
+    check(&|conv| conv.input[1] = "relu".into());
 }
 
 #[test]

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use self::store::{Facts, Key, Source, Stored, WEIGHTS, Writer};
 use super::bundle::{Content, Part, Spec};
 use super::graph::quantise::quantise;
-use super::graph::{Graph, pointwise};
+use super::graph::{Graph, attention, pointwise, unfold};
 use super::ort::OrtNetwork;
 use super::{LoadOptions, Provider};
 use crate::{Error, ErrorKind, Model, Result};
@@ -200,12 +200,16 @@ fn write(
         let origin = Source::of(source, &bytes)?;
         let mut graph = Graph::parse(bytes).map_err(|e| e.in_file(source))?;
         pointwise::to_matrix_products(&mut graph);
+        attention::merge(&mut graph);
         let products = match form {
             Form::Fp32 => 0,
-            Form::Int8 => match quantise(&mut graph) {
-                Ok(products) => products,
-                Err(refusal) => return Ok(Outcome::Refused(refusal)),
-            },
+            Form::Int8 => {
+                unfold::to_matrix_products(&mut graph);
+                match quantise(&mut graph) {
+                    Ok(products) => products,
+                    Err(refusal) => return Ok(Outcome::Refused(refusal)),
+                }
+            }
         };
         std::fs::write(&rewritten, graph.into_bytes()).map_err(|e| Error::io(&rewritten, &e))?;
         (products, origin)

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::model::graph::tests::convolution_module;
+use crate::model::graph::tests::{Written, attention_module, convolution_module, strided_convolution};
 use crate::model::graph::{AttributeProto, NodeProto, TensorProto};
 use crate::model::{Interrupt, LoadOptions, MELS, Variant, load};
 
@@ -33,8 +33,13 @@ fn make_form(folder: &tempfile::TempDir, form: Form) -> Optimized {
 
 /// The form that runs when the model is loaded, and what its encoder gives.
 fn run(folder: &tempfile::TempDir) -> (Option<Form>, Vec<f32>) {
+    run_on(folder, 97)
+}
+
+/// As [`run`], for a window of so many mel frames.
+fn run_on(folder: &tempfile::TempDir, frames: usize) -> (Option<Form>, Vec<f32>) {
     let (network, info) = load(&model(folder), &LoadOptions::default()).unwrap();
-    let mel: Vec<f32> = (0..MELS * 97).map(|n| (n as f32 * 0.37).sin() * 3.0 - 5.0).collect();
+    let mel: Vec<f32> = (0..MELS * frames).map(|n| (n as f32 * 0.37).sin() * 3.0 - 5.0).collect();
     let encoded = network.lane().unwrap().encode(&[&mel], &Interrupt::default()).unwrap();
     (info.optimized, encoded.data)
 }
@@ -82,6 +87,36 @@ fn floats_are_the_same_and_replace_what_was_there() {
     assert_eq!((form, stored(&folder).len()), (Some(Form::Fp32), 1));
     let largest = fast.iter().zip(&plain).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(largest < 1e-5, "{largest}");
+}
+
+/// Sees that `rewrite` changes what `graph` is and not what it computes, for windows of several lengths.
+fn check_same(graph: Graph, rewrite: fn(&mut Graph) -> usize, what: &str) {
+    let bytes = graph.into_bytes();
+    let again = || Graph::parse(bytes.clone().into()).unwrap();
+    let (plain, mut rewritten) = (folder_with(again()), again());
+    assert_eq!(rewrite(&mut rewritten), 1, "{what}");
+    let changed = folder_with(rewritten);
+    for frames in [1, 4, 5, 97, 200] {
+        let (found, expected) = (run_on(&changed, frames).1, run_on(&plain, frames).1);
+        let deviation = check::deviation(&found, &expected);
+        assert!(deviation < 1e-5, "{what}, {frames} mel frames: {deviation}");
+    }
+}
+
+#[test]
+fn attention_as_one_operator_computes_the_same() {
+    check_same(attention_module(Written::Plainly), attention::merge, "plainly");
+    check_same(attention_module(Written::InSteps), attention::merge, "in steps");
+}
+
+#[test]
+fn convolutions_as_matrix_products_compute_the_same() {
+    for (stride, kernel, pads) in
+        [(2, 5, [2, 2]), (2, 5, [1, 2]), (2, 4, [1, 1]), (3, 5, [1, 1]), (3, 3, [0, 0]), (1, 5, [2, 2])]
+    {
+        let graph = strided_convolution(stride, kernel, pads);
+        check_same(graph, unfold::to_matrix_products, &format!("{kernel} frames by {stride}, {pads:?}"));
+    }
 }
 
 /// Changes a form and sees that loading makes another one in its place.
