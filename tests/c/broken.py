@@ -19,6 +19,22 @@ BREAKS = {
 }
 
 
+def numbered(pieces):
+    """A vocabulary of these pieces."""
+    return "".join(f"{piece} {number}\n" for number, piece in enumerate(pieces)).encode()
+
+
+def pieces(vocab):
+    return [line.rsplit(" ", 1)[0] for line in vocab.decode().splitlines()]
+
+
+# Vocabularies that are none the worse for themselves, and not those of the graphs.
+OTHER_VOCABS = {
+    "one piece less": lambda whole: numbered(pieces(whole)[1:]),
+    "one piece more": lambda whole: numbered(["ъъ", *pieces(whole)]),
+}
+
+
 def copy_model(folder):
     """The embedded model in `folder`, whole."""
     for file in [*GRAPHS, VOCAB]:

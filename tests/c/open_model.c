@@ -1,4 +1,4 @@
-// Opens the model in a folder, and again from the files' bytes; prints the two statuses and the first message.
+// Opens the model in a folder, and again from the files' bytes; prints a line for each: status and message.
 
 #include <gigastt.h>
 #include <stdio.h>
@@ -19,6 +19,11 @@ static unsigned char *read_all(const char *folder, const char *name, size_t *len
     return bytes;
 }
 
+static void tell(gigastt_status status, gigastt_error *error) {
+    printf("%s %s\n", gigastt_status_name(status), gigastt_error_message(error).data);
+    gigastt_error_release(error);
+}
+
 int main(int argc, char **argv) {
     gigastt_config *config = NULL;
     gigastt_engine *engine = NULL;
@@ -27,11 +32,10 @@ int main(int argc, char **argv) {
         return 2;
     if (gigastt_config_set_model_dir(config, argv[1], NULL) < 0) return 2;
     gigastt_status by_folder = gigastt_engine_open(config, &engine, &error);
-    printf("%s\n", gigastt_status_name(by_folder));
-    if (by_folder < 0) fprintf(stderr, "%s\n", gigastt_error_message(error).data);
-    gigastt_error_release(error);
+    tell(by_folder, error);
     gigastt_engine_release(engine);
     engine = NULL;
+    error = NULL;
 
     gigastt_model_bytes bytes = {0};
     bytes.struct_size = sizeof bytes;
@@ -44,15 +48,15 @@ int main(int argc, char **argv) {
     bytes.decoder = decoder;
     bytes.joint = joint;
     bytes.vocab = vocab;
-    gigastt_status by_bytes = gigastt_config_set_model_bytes(config, &bytes, NULL);
+    gigastt_status by_bytes = gigastt_config_set_model_bytes(config, &bytes, &error);
     // Everything was copied: changing it now changes nothing.
     if (encoder) encoder[0] ^= 0xff;
     free(encoder);
     free(decoder);
     free(joint);
     free(vocab);
-    if (by_bytes == GIGASTT_OK) by_bytes = gigastt_engine_open(config, &engine, NULL);
-    printf("%s\n", gigastt_status_name(by_bytes));
+    if (by_bytes == GIGASTT_OK) by_bytes = gigastt_engine_open(config, &engine, &error);
+    tell(by_bytes, error);
     gigastt_engine_release(engine);
     gigastt_config_release(config);
     return gigastt_live_objects() != 0;
