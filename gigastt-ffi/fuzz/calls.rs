@@ -7,16 +7,13 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use gigastt_ffi::engine::gigastt_engine_release;
 use gigastt_ffi::handles::gigastt_live_objects;
-use gigastt_ffi::recognizer::gigastt_recognizer_release;
-use support::steps::{slots, step};
-use support::{SPEECH, Shared, engine, signal};
+use support::steps::{Results, World};
+use support::{SPEECH, engine, signal};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let engine = Shared(engine(0));
-    let audio = signal(&[SPEECH, SPEECH].concat());
-    let slots = slots();
+    let world = World::new(engine(0), signal(&[SPEECH, SPEECH].concat()));
+    let mut results = Results::default();
     let mut rest = bytes.chunks(2);
     let mut more = true;
     while more {
@@ -27,14 +24,9 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
                 0
             }
         };
-        step(&mut pick, &engine, &slots, &audio);
+        world.step(&mut pick, &mut results);
     }
-    // SAFETY: handles.
-    unsafe {
-        for stream in slots.into_inner().unwrap() {
-            gigastt_recognizer_release(stream.get());
-        }
-        gigastt_engine_release(engine.get());
-    }
+    world.release();
+    drop(results);
     assert_eq!(gigastt_live_objects(), 0);
 });
