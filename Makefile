@@ -101,9 +101,10 @@ test-c-long: setup $(VENV)/ready $(PEERS_VENV)/ready
 	scripts/debian-packages valgrind cmake pkg-config clang
 	command -v abidiff >/dev/null || scripts/debian-packages abigail-tools
 	PREFIX=$(TARGET)/ffi PROFILE=dev scripts/install
-	GIGASTT_PREFIX=$(TARGET)/ffi PEERS_VENV=$(PEERS_VENV) $(VENV)/bin/python -m pytest -p no:cacheprovider tests/c/long
 	scripts/sanitize address
 	scripts/sanitize thread
+	GIGASTT_PREFIX=$(TARGET)/ffi GIGASTT_SANITIZED=$(TARGET)/sanitize-address/lib PEERS_VENV=$(PEERS_VENV) \
+		$(VENV)/bin/python -m pytest -p no:cacheprovider tests/c/long
 	scripts/fuzz 60
 
 # The same with Ray, LiveKit Agents and Pipecat, with pyright, with tests side by side, and the wheels.

@@ -6,44 +6,128 @@
 //!
 //! For the other crates of this project; not part of the interface.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
-pub use std::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 /// See [`std::sync::Mutex`].
 #[derive(Debug, Default)]
-pub struct Mutex<T>(std::sync::Mutex<T>);
+pub struct Mutex<T> {
+    turns: Turns,
+    inner: std::sync::Mutex<T>,
+}
 
 impl<T> Mutex<T> {
     /// An unlocked one.
     pub const fn new(value: T) -> Self {
-        Self(std::sync::Mutex::new(value))
+        Self { turns: Turns::new(), inner: std::sync::Mutex::new(value) }
     }
 
     /// Waits until nobody else holds it.
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        Guard::new(&self.turns, self.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// See [`std::sync::RwLock`].
 #[derive(Debug, Default)]
-pub struct RwLock<T>(std::sync::RwLock<T>);
+pub struct RwLock<T> {
+    turns: Turns,
+    inner: std::sync::RwLock<T>,
+}
 
 impl<T> RwLock<T> {
     /// An unlocked one.
     pub const fn new(value: T) -> Self {
-        Self(std::sync::RwLock::new(value))
+        Self { turns: Turns::new(), inner: std::sync::RwLock::new(value) }
     }
 
     /// Waits until nobody writes.
-    pub fn read(&self) -> RwLockReadGuard<'_, T> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    pub fn read(&self) -> Guard<'_, std::sync::RwLockReadGuard<'_, T>> {
+        Guard::new(&self.turns, self.inner.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits until nobody else holds it.
-    pub fn write(&self) -> RwLockWriteGuard<'_, T> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    pub fn write(&self) -> Guard<'_, std::sync::RwLockWriteGuard<'_, T>> {
+        Guard::new(&self.turns, self.inner.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What a mutex gives to who holds it.
+pub type MutexGuard<'a, T> = Guard<'a, std::sync::MutexGuard<'a, T>>;
+
+/// A guard of `std`. The turn ends before it.
+#[derive(Debug)]
+pub struct Guard<'a, G> {
+    turn: Turn<'a>,
+    inner: G,
+}
+
+impl<'a, G> Guard<'a, G> {
+    fn new(turns: &'a Turns, inner: G) -> Self {
+        turns.change();
+        Self { turn: Turn(turns), inner }
+    }
+
+    /// Has `wait` let go of the lock and take it again.
+    fn wait<R>(self, wait: impl FnOnce(G, &Turns) -> (G, R)) -> (Self, R) {
+        let Self { turn, inner } = self;
+        let turns = turn.0;
+        drop(turn);
+        let (inner, result) = wait(inner, turns);
+        (Self::new(turns, inner), result)
+    }
+}
+
+impl<G: Deref> Deref for Guard<'_, G> {
+    type Target = G::Target;
+
+    fn deref(&self) -> &G::Target {
+        &self.inner
+    }
+}
+
+impl<G: DerefMut> DerefMut for Guard<'_, G> {
+    fn deref_mut(&mut self) -> &mut G::Target {
+        &mut self.inner
+    }
+}
+
+/// Orders who holds a lock after another for ThreadSanitizer, which does not see what the locks of `std` do: as it is
+/// delivered, that is compiled without it. Nothing in other builds.
+#[derive(Debug, Default)]
+struct Turns {
+    #[cfg(tsan)]
+    changes: std::sync::atomic::AtomicU32,
+}
+
+impl Turns {
+    const fn new() -> Self {
+        Self {
+            #[cfg(tsan)]
+            changes: std::sync::atomic::AtomicU32::new(0),
+        }
+    }
+
+    fn change(&self) {
+        #[cfg(tsan)]
+        self.changes.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+    }
+
+    /// A turn of its own.
+    fn take<R>(&self, body: impl FnOnce() -> R) -> R {
+        self.change();
+        let _turn = Turn(self);
+        body()
+    }
+}
+
+#[derive(Debug)]
+struct Turn<'a>(&'a Turns);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.change();
     }
 }
 
@@ -69,27 +153,34 @@ impl Condvar {
 
     /// Waits to be woken; may also end for no reason.
     pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
+        guard.wait(|inner, _| (self.0.wait(inner).unwrap_or_else(PoisonError::into_inner), ())).0
     }
 
     /// Waits while `condition` holds.
     pub fn wait_while<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
-        condition: impl FnMut(&mut T) -> bool,
+        mut condition: impl FnMut(&mut T) -> bool,
     ) -> MutexGuard<'a, T> {
-        self.0.wait_while(guard, condition).unwrap_or_else(PoisonError::into_inner)
+        let wait = |inner, turns: &Turns| {
+            let condition = |value: &mut T| turns.take(|| condition(value));
+            (self.0.wait_while(inner, condition).unwrap_or_else(PoisonError::into_inner), ())
+        };
+        guard.wait(wait).0
     }
 
     /// Waits while `condition` holds, for at most `limit`. True when it holds no more.
     pub fn wait_while_for<T>(
         &self,
         guard: MutexGuard<'_, T>,
-        condition: impl FnMut(&mut T) -> bool,
+        mut condition: impl FnMut(&mut T) -> bool,
         limit: Duration,
     ) -> bool {
-        let waited = self.0.wait_timeout_while(guard, limit, condition);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        let wait = |inner, turns: &Turns| {
+            let condition = |value: &mut T| turns.take(|| condition(value));
+            self.0.wait_timeout_while(inner, limit, condition).unwrap_or_else(PoisonError::into_inner)
+        };
+        !guard.wait(wait).1.timed_out()
     }
 }
 

@@ -1,8 +1,10 @@
 """Valgrind and AddressSanitizer over the programs: no error, no leak."""
 
+import os
 import re
 import subprocess
 import wave
+from pathlib import Path
 
 import pytest
 from support import ROOT, SAMPLES, run, spoken
@@ -45,22 +47,45 @@ def test_valgrind(build, name):
     assert printed.split("\n")[:-1] == expected
 
 
+@pytest.fixture
+def sanitized():
+    """For a program with AddressSanitizer over the library with it, which `scripts/sanitize` has built."""
+    folder = Path(os.environ["GIGASTT_SANITIZED"]).resolve()
+    return [*POSIX, "-fsanitize=address", f"-L{folder}", f"-Wl,-rpath,{folder}"]
+
+
+@pytest.fixture
+def environment(prefix):
+    return {**os.environ, "ORT_DYLIB_PATH": str(prefix / "lib/gigastt/libonnxruntime.so")}
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_address_sanitizer(build, name):
+def test_address_sanitizer(build, sanitized, environment, name):
     source, arguments, expected = PROGRAMS[name]
-    program = build(source, flags=[*POSIX, "-fsanitize=address"])
-    printed = run(program, *arguments, stdin=samples() if name == "poll" else b"")
+    program = build(source, flags=sanitized)
+    printed = run(program, *arguments, env=environment, stdin=samples() if name == "poll" else b"")
     assert printed.split("\n")[:-1] == expected
 
 
-def test_the_sanitizer_is_really_in(build, tmp_path):
-    """It catches a program that reads a text of the library after its release, and one that forgets a result."""
+def test_the_sanitizer_is_really_in(build, sanitized, environment, tmp_path):
+    """It catches a program that reads a text of the library after its release, one that forgets a result, and one that
+    has the library itself read beyond the end of an array."""
     source = tmp_path / "broken.c"
     source.write_text(
         """#include <gigastt.h>
+#include <stdlib.h>
 int main(int argc, char **argv) {
     gigastt_error *error = NULL;
     (void)argv;
+    if (argc > 2) {
+        gigastt_engine *engine = NULL;
+        gigastt_recognizer *speaker = NULL;
+        size_t taken = 0;
+        int16_t *samples = calloc(100, sizeof *samples);
+        gigastt_engine_open(NULL, &engine, NULL);
+        gigastt_recognizer_open(engine, NULL, 16000, &speaker, NULL);
+        return gigastt_recognizer_push_pcm(speaker, samples, 101, &taken, NULL);
+    }
     gigastt_engine_open(NULL, NULL, &error);
     const char *text = gigastt_error_message(error).data;
     if (argc > 1) {
@@ -72,7 +97,12 @@ int main(int argc, char **argv) {
 }
 """
     )
-    program = build(source, flags=["-fsanitize=address"])
-    for arguments, found in [([], "heap-use-after-free"), (["leak"], "detected memory leaks")]:
-        done = subprocess.run([program, *arguments], capture_output=True, text=True)
+    program = build(source, flags=sanitized)
+    faults = [
+        ([], "heap-use-after-free"),
+        (["leak"], "detected memory leaks"),
+        (["array", "end"], r"SUMMARY: AddressSanitizer: heap-buffer-overflow \S*(gigastt-core|core/src)/"),
+    ]
+    for arguments, found in faults:
+        done = subprocess.run([program, *arguments], env=environment, capture_output=True, text=True)
         assert done.returncode != 0 and re.search(found, done.stderr), done.stderr
