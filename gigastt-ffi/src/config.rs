@@ -64,18 +64,15 @@ impl Settings {
         Ok(options)
     }
 
-    /// The engine, with ONNX Runtime from `runtime` if no key names one.
-    pub(crate) fn engine(&self, runtime: Option<std::path::PathBuf>) -> Result<Engine, Failure> {
+    /// The engine.
+    pub(crate) fn engine(&self) -> Result<Engine, Failure> {
         #[cfg(feature = "fake-model")]
         if let Some(call) = self.value("fake").and_then(|value| value.parse().ok()) {
             let threads = self.value("threads").and_then(|value| value.parse().ok()).unwrap_or(2);
             let call = std::time::Duration::from_millis(call);
             return Ok(Engine::fake(gigastt_core::fake::Script { call, ..Default::default() }, threads)?);
         }
-        let mut builder = Engine::builder();
-        if let Some(runtime) = runtime {
-            builder = builder.runtime(runtime);
-        }
+        let mut builder = crate::library::with_runtime(Engine::builder());
         for (key, value) in self.values() {
             builder = key.build(builder, value)?;
         }

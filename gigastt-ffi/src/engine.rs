@@ -107,7 +107,7 @@ pub unsafe extern "C" fn gigastt_engine_open(
         let config = CONFIGS.find_if_any(config)?;
         #[cfg(feature = "ort-link")]
         crate::library::link_runtime()?;
-        let opened = Config::settings(config.as_deref()).engine(crate::library::runtime())?;
+        let opened = Config::settings(config.as_deref()).engine()?;
         let made = ENGINES.insert(Arc::new(EngineObject {
             engine: opened,
             poison: Poison::default(),

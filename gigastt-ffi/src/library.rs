@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use gigastt_core::EngineBuilder;
 use gigastt_core::sync::RwLock;
 
 use crate::dispatch::{UserData, gigastt_destroy_fn};
@@ -167,24 +168,15 @@ pub(crate) fn link_runtime() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The library of ONNX Runtime that is named, or lies with this library. The rest is left to core.
-pub(crate) fn runtime() -> Option<PathBuf> {
-    let named = RUNTIME.read().clone();
-    named.or_else(|| {
-        let by_variable = std::env::var_os("ORT_DYLIB_PATH").is_some_and(|path| !path.is_empty());
-        if by_variable { None } else { home().and_then(|home| beside(&home)) }
-    })
-}
-
-fn beside(home: &Path) -> Option<PathBuf> {
-    let name = if cfg!(windows) {
-        "onnxruntime.dll"
-    } else if cfg!(target_os = "macos") {
-        "libonnxruntime.dylib"
-    } else {
-        "libonnxruntime.so"
-    };
-    [home.join("gigastt").join(name), home.join(name)].into_iter().find(|path| path.is_file())
+/// An engine's settings with the ONNX Runtime that is named, and with the folders of this library to search.
+pub(crate) fn with_runtime(mut builder: EngineBuilder) -> EngineBuilder {
+    if let Some(named) = RUNTIME.read().clone() {
+        builder = builder.runtime(named);
+    }
+    match home() {
+        Some(home) => builder.runtime_folder(home.join("gigastt")).runtime_folder(home),
+        None => builder,
+    }
 }
 
 /// The folder of the file that holds this code: the shared library, or the program it is linked into.

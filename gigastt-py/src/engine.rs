@@ -1,6 +1,6 @@
 //! `_native.Engine`: the engine's calls, detached from the interpreter.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
@@ -86,6 +86,12 @@ pub(crate) fn scripted(py: Python<'_>, threads: usize, call_s: f64) -> PyResult<
     Ok(Engine { engine: Some(engine), courier: Arc::default() })
 }
 
+/// The folder of the package, where this library lies; `None` where it was not loaded from a file.
+fn home(py: Python<'_>) -> Option<PathBuf> {
+    let file: PathBuf = py.import("gigastt").ok()?.getattr("__file__").ok()?.extract().ok()?;
+    file.parent().map(Path::to_path_buf)
+}
+
 /// A loaded model with its workers.
 #[pyclass(frozen, module = "gigastt._native")]
 pub(crate) struct Engine {
@@ -140,6 +146,9 @@ impl Engine {
         }
         if let Some(runtime) = runtime {
             builder = builder.runtime(runtime);
+        }
+        if let Some(folder) = home(py) {
+            builder = builder.runtime_folder(folder);
         }
         let engine = py.detach(|| builder.build()).or_raise(py)?;
         Ok(Self { engine: Some(engine), courier: Arc::default() })

@@ -69,6 +69,10 @@ int main(int argc, char **argv) {
     missing = tmp_path / "nowhere.so"
     printed = run(program, missing)
     assert printed.startswith("runtime ") and str(missing) in printed
+    folder = (prefix / "lib").resolve()
+    for expected in ("to mend it, ", "pip install", f"searched in this order: a path that is passed ({missing})"):
+        assert expected in printed, printed
+    assert f", {folder}/gigastt, {folder}, " in printed, printed
     text = tmp_path / "text.so"
     text.write_text("no library")
     assert run(program, text).startswith("runtime ")

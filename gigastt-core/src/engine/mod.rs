@@ -122,6 +122,14 @@ impl EngineBuilder {
         self
     }
 
+    /// One more folder to search for ONNX Runtime, before that of the program: for libraries over this one, the
+    /// folder in which they lie.
+    #[must_use]
+    pub fn runtime_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.load.runtime_folders.push(folder.into());
+        self
+    }
+
     /// The most symbols a transducer emits in one frame, 1 to 100; default 3.
     #[must_use]
     pub fn max_symbols(mut self, max_symbols: u32) -> Self {

@@ -86,6 +86,8 @@ impl Provider {
 pub(crate) struct LoadOptions {
     /// ONNX Runtime's library; without it the usual places are searched.
     pub runtime: Option<PathBuf>,
+    /// Folders to search for it before that of the program.
+    pub runtime_folders: Vec<PathBuf>,
     /// What runs the encoder; the two small networks of an RNN-T head always run on the processor.
     pub provider: Provider,
     /// Threads of one model call, at least 1.
@@ -100,6 +102,7 @@ impl Default for LoadOptions {
     fn default() -> Self {
         Self {
             runtime: None,
+            runtime_folders: Vec::new(),
             provider: Provider::Cpu,
             intra_threads: 1,
             max_symbols: MAX_SYMBOLS,

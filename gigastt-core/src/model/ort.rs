@@ -43,26 +43,34 @@ struct Loaded {
     environment: Environment,
 }
 
-/// Loads ONNX Runtime from `argument` or the first place that has it, or returns what is loaded.
+/// Loads the ONNX Runtime that the options name or the first place has, or returns what is loaded.
 ///
 /// # Errors
-/// `Runtime` when there is none or it cannot be used, and when `argument` is another library than the
+/// `Runtime` when there is none or it cannot be used, and when the options name another library than the
 /// one this process already runs on.
-fn environment(argument: Option<&Path>) -> Result<Environment> {
+fn environment(options: &LoadOptions) -> Result<Environment> {
+    let argument = options.runtime.as_deref();
     let mut loaded = LOADED.lock();
     if let Some(Loaded { found, environment }) = &*loaded {
         if argument.is_some_and(|path| !same_file(path, &found.path)) {
-            let message = format!("this process already runs on ONNX Runtime from {}", found.path.display());
+            let message = format!(
+                "this process already runs on ONNX Runtime from {}; pass that path or none",
+                found.path.display()
+            );
             return Err(Error::new(ErrorKind::Runtime, message).in_file(argument.unwrap_or(&found.path)));
         }
         return Ok(environment.clone());
     }
-    let places = Places::of_process();
-    let found = if is_linked() { None } else { places.find(argument)? };
+    let places = Places::of_process(argument, &options.runtime_folders);
+    let found = if is_linked() { None } else { places.find()? };
+    let unusable = |found: &Found, error: &dyn std::error::Error| {
+        let what = format!("cannot be used as ONNX Runtime 1.{} or newer: {error}", ort::MINOR_VERSION);
+        places.unusable(found, &what)
+    };
     let (found, builder) = match found {
         None if is_linked() => (Found { path: "the program".into(), how: How::Argument }, ort::init()),
         Some(found) => (found.clone(), ort::init_from(&found.path).map_err(|e| unusable(&found, &e))?),
-        None => by_bare_name()?.ok_or_else(|| places.missing())?,
+        None => by_bare_name(unusable)?.ok_or_else(|| places.missing())?,
     };
     let environment = builder.with_name("gigastt").with_telemetry(false).with_logger(Arc::new(log)).build();
     let environment = environment.map_err(|e| unusable(&found, &e))?;
@@ -93,7 +101,9 @@ pub fn use_linked_runtime(api: ort::sys::OrtApi) {
 }
 
 /// Asks the system's loader; `None` when it knows no such library.
-fn by_bare_name() -> Result<Option<(Found, EnvironmentBuilder)>> {
+fn by_bare_name(
+    unusable: impl Fn(&Found, &dyn std::error::Error) -> Error,
+) -> Result<Option<(Found, EnvironmentBuilder)>> {
     for name in LOADER_NAMES {
         let found = Found { path: PathBuf::from(name), how: How::Loader };
         match ort::init_from(name) {
@@ -108,15 +118,6 @@ fn by_bare_name() -> Result<Option<(Found, EnvironmentBuilder)>> {
 fn same_file(a: &Path, b: &Path) -> bool {
     let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     real(a) == real(b)
-}
-
-fn unusable(found: &Found, error: &dyn std::error::Error) -> Error {
-    let message = format!(
-        "cannot be used as ONNX Runtime 1.{} or newer: {error} (found by: {})",
-        ort::MINOR_VERSION,
-        found.how
-    );
-    Error::new(ErrorKind::Runtime, message).in_file(&found.path)
 }
 
 /// Every failure also comes back as an error, so nothing here is louder than a warning; the end of a
@@ -136,7 +137,7 @@ fn log(level: LogLevel, _category: &str, _id: &str, place: &str, message: &str) 
 /// # Errors
 /// `Runtime`, `Provider`, `InvalidModel`, `Io`; see their kinds.
 pub(crate) fn open(spec: Spec, options: &LoadOptions) -> Result<OrtNetwork> {
-    let environment = environment(options.runtime.as_deref())?;
+    let environment = environment(options)?;
     if !available(options.provider)? {
         let message = format!("the loaded ONNX Runtime has no provider {}", options.provider.code());
         return Err(Error::new(ErrorKind::Provider, message));
@@ -161,7 +162,7 @@ const DEVIATION_MAX: f32 = 0.05;
 /// `Runtime` when there is none.
 #[cfg(feature = "optimize")]
 pub(crate) fn version(options: &LoadOptions) -> Result<&'static str> {
-    environment(options.runtime.as_deref()).map(|_| ort::info())
+    environment(options).map(|_| ort::info())
 }
 
 /// Saves the graph in the file `from` as ONNX Runtime runs it on this processor: the graph in the file `to`,
@@ -172,7 +173,7 @@ pub(crate) fn version(options: &LoadOptions) -> Result<&'static str> {
 /// `InvalidModel` when it cannot run the graph, `Runtime`.
 #[cfg(feature = "optimize")]
 pub(crate) fn save(from: &Path, to: &Path, weights: &str, options: &LoadOptions) -> Result<()> {
-    let environment = environment(options.runtime.as_deref())?;
+    let environment = environment(options)?;
     let settings = [
         ("session.optimized_model_external_initializers_file_name", weights),
         ("session.optimized_model_external_initializers_min_size_in_bytes", "1024"),

@@ -1,9 +1,10 @@
 //! Finds the shared library of ONNX Runtime and looks at the file before anybody loads it.
 //!
-//! The order is: the path that was passed, the environment variable `ORT_DYLIB_PATH`, the folder of
-//! the running program (and `../lib` of it), the active Python's package `onnxruntime`, the system.
-//! A path or variable that was set and is wrong is an error; nothing else is tried then. Nothing is
-//! run or loaded here.
+//! The order is: the path that was passed, the environment variable `ORT_DYLIB_PATH`, the folders of the
+//! library that this code is part of, the folder of the running program (and `../lib` of it), the active
+//! Python's package `onnxruntime`, the system. A path or variable that was set and is wrong is an error;
+//! nothing else is tried then. Every error tells this order and what mends it. Nothing is run or loaded
+//! here.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -34,7 +35,7 @@ pub(crate) enum How {
     Argument,
     /// `ORT_DYLIB_PATH`.
     Variable,
-    /// Beside the running program or in `../lib` of it.
+    /// Beside the library that this code is part of, or the running program, or in `../lib` of that.
     Beside,
     /// In the active Python's package.
     Python,
@@ -49,7 +50,7 @@ impl fmt::Display for How {
         f.write_str(match self {
             Self::Argument => "the path that was passed",
             Self::Variable => VARIABLE,
-            Self::Beside => "beside the program",
+            Self::Beside => "beside the program or its library",
             Self::Python => "the active Python's package",
             Self::System => "the system's folders",
             Self::Loader => "the system's loader",
@@ -69,6 +70,7 @@ pub(crate) struct Found {
 /// Where to look: what of the process and the system the search depends on.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
+    argument: Option<PathBuf>,
     variable: Option<OsString>,
     beside: Vec<PathBuf>,
     python: Vec<PathBuf>,
@@ -76,13 +78,16 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// The places of the running process.
-    pub(crate) fn of_process() -> Self {
+    /// The places of the running process: the path that was passed, and the folders in which the library lies
+    /// that this code is part of.
+    pub(crate) fn of_process(argument: Option<&Path>, folders: &[PathBuf]) -> Self {
         let program = std::env::current_exe().ok();
         let home = program.as_deref().and_then(Path::parent);
+        let of_program = home.into_iter().flat_map(|home| [home.to_path_buf(), home.join("../lib")]);
         Self {
+            argument: argument.map(Path::to_path_buf),
             variable: std::env::var_os(VARIABLE).filter(|value| !value.is_empty()),
-            beside: home.into_iter().flat_map(|home| [home.to_path_buf(), home.join("../lib")]).collect(),
+            beside: folders.iter().cloned().chain(of_program).collect(),
             python: python_folders(|name| std::env::var_os(name)),
             system: system_folders(),
         }
@@ -91,10 +96,13 @@ impl Places {
     /// Finds the library; `None` when no place has it.
     ///
     /// # Errors
-    /// `Runtime` when `argument` or the variable is set and names no usable library, or when the
+    /// `Runtime` when a path was passed or the variable is set and names no usable library, or when the
     /// first library found in another place is not usable.
-    pub(crate) fn find(&self, argument: Option<&Path>) -> Result<Option<Found>> {
-        let named = [(argument, How::Argument), (self.variable.as_deref().map(Path::new), How::Variable)];
+    pub(crate) fn find(&self) -> Result<Option<Found>> {
+        let named = [
+            (self.argument.as_deref(), How::Argument),
+            (self.variable.as_deref().map(Path::new), How::Variable),
+        ];
         let named = named.into_iter().find_map(|(path, how)| Some((path?.to_path_buf(), how)));
         let places = [(&self.beside, How::Beside), (&self.python, How::Python), (&self.system, How::System)];
         let mut folders =
@@ -105,24 +113,57 @@ impl Places {
             return Ok(None);
         };
         let path = std::path::absolute(&path).unwrap_or(path);
-        check_library(&path).map_err(|what| {
-            Error::new(ErrorKind::Runtime, format!("{what} (found by: {how})")).in_file(&path)
-        })?;
-        Ok(Some(Found { path, how }))
+        let found = Found { path, how };
+        match check_library(&found.path) {
+            Ok(()) => Ok(Some(found)),
+            Err(what) => Err(self.unusable(&found, &what)),
+        }
+    }
+
+    /// The error for a library that is broken, too old or another one: `what` it is.
+    pub(crate) fn unusable(&self, found: &Found, what: &str) -> Error {
+        let cure = match found.how {
+            How::Argument => "pass the path of another, or none".to_owned(),
+            How::Variable => format!("let {VARIABLE} name another, or unset it"),
+            How::Beside | How::Python | How::System | How::Loader => {
+                format!("replace it, or let {VARIABLE} name another")
+            }
+        };
+        let message = format!(
+            "{what} (found by: {}); to mend it, {cure}; `pip install --upgrade --force-reinstall onnxruntime`, or \
+             `make setup` in a checkout, brings one that works; {}",
+            found.how,
+            self.searched()
+        );
+        Error::new(ErrorKind::Runtime, message).in_file(&found.path)
     }
 
     /// The error for a machine without ONNX Runtime: where it was looked for and how to mend it.
     pub(crate) fn missing(&self) -> Error {
-        let places = self.beside.iter().chain(&self.python).chain(&self.system);
-        let places: Vec<String> = places.map(|folder| folder.display().to_string()).collect();
-        Error::new(
-            ErrorKind::Runtime,
-            format!(
-                "ONNX Runtime was not found; run `pip install onnxruntime`, or `make setup` in a checkout, or let \
-                 {VARIABLE} name the library; searched: {VARIABLE} (not set), {}, and the system's loader for {}",
-                places.join(", "),
-                LOADER_NAMES.join(" and ")
-            ),
+        let message = format!(
+            "ONNX Runtime was not found; to mend it, run `pip install onnxruntime`, or `make setup` in a checkout, \
+             or let {VARIABLE} name the library; {}",
+            self.searched()
+        );
+        Error::new(ErrorKind::Runtime, message)
+    }
+
+    /// All places in their order, whatever the first one held.
+    fn searched(&self) -> String {
+        let named = |path: Option<&Path>, none: &str| path.map_or(none.into(), |p| p.display().to_string());
+        let mut folders: Vec<&Path> = Vec::new();
+        for folder in self.beside.iter().chain(&self.python).chain(&self.system) {
+            if !folders.contains(&folder.as_path()) {
+                folders.push(folder);
+            }
+        }
+        let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+        format!(
+            "searched in this order: a path that is passed ({}), {VARIABLE} ({}), {}, the system's loader for {}",
+            named(self.argument.as_deref(), "none"),
+            named(self.variable.as_deref().map(Path::new), "not set"),
+            folders.join(", "),
+            LOADER_NAMES.join(" and ")
         )
     }
 }
@@ -336,25 +377,36 @@ mod tests {
         let at = |name: &str| root.path().join(name);
         let files = ["argument", "variable", "beside", "python", "system"].map(|folder| put(&at(folder)));
         let mut places = Places {
+            argument: Some(files[0].clone()),
             variable: Some(files[1].clone().into()),
             beside: vec![at("none"), at("beside")],
             python: vec![at("python")],
             system: vec![at("system")],
         };
-        let check = |places: &Places, argument, index: usize, how| {
-            let found = places.find(argument).unwrap().unwrap();
+        let check = |places: &Places, index: usize, how| {
+            let found = places.find().unwrap().unwrap();
             assert_eq!(found, Found { path: files[index].clone(), how });
         };
-        check(&places, Some(&files[0]), 0, How::Argument);
-        check(&places, None, 1, How::Variable);
+        check(&places, 0, How::Argument);
+        places.argument = None;
+        check(&places, 1, How::Variable);
         places.variable = None;
-        check(&places, None, 2, How::Beside);
+        check(&places, 2, How::Beside);
         places.beside.clear();
-        check(&places, None, 3, How::Python);
+        check(&places, 3, How::Python);
         places.python.clear();
-        check(&places, None, 4, How::System);
+        check(&places, 4, How::System);
         places.system.clear();
-        assert_eq!(places.find(None).unwrap(), None);
+        assert_eq!(places.find().unwrap(), None);
+    }
+
+    #[test]
+    fn folders_of_the_library_come_before_those_of_the_program() {
+        let folders = ["/library/gigastt".into(), "/library".into()];
+        let places = Places::of_process(None, &folders);
+        assert_eq!(places.beside[..2], folders);
+        let program = std::env::current_exe().unwrap();
+        assert_eq!(places.beside[2], program.parent().unwrap());
     }
 
     #[test]
@@ -370,14 +422,16 @@ mod tests {
             let beside = vec![good.parent().unwrap().to_path_buf()];
             let by_variable =
                 Places { variable: Some(path.into()), beside: beside.clone(), ..Places::default() };
-            let by_argument = Places { variable: Some(good.clone().into()), beside, ..Places::default() };
-            for (error, how) in
-                [(by_variable.find(None), VARIABLE), (by_argument.find(Some(path)), "was passed")]
-            {
-                let error = error.unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::Runtime);
+            let by_argument = Places {
+                argument: Some(path.into()),
+                variable: Some(good.clone().into()),
+                beside: beside.clone(),
+                ..Places::default()
+            };
+            for (places, cure) in [(by_variable, "unset it"), (by_argument, "pass the path of another")] {
+                let error = places.find().unwrap_err();
                 assert_eq!(error.subject(), path.to_str());
-                assert!(error.message().contains(expected) && error.message().contains(how), "{error}");
+                told(&error, &[expected, cure, path.to_str().unwrap(), beside[0].to_str().unwrap()]);
             }
         };
         check(&root.path().join("none"), "expected ONNX Runtime's library");
@@ -460,13 +514,28 @@ mod tests {
         check(&[("PATH", path.into())], &[&newer, &older]);
     }
 
-    #[test]
-    fn a_missing_library_is_told_with_the_places_and_the_cure() {
-        let places = Places { system: vec!["/nowhere/lib".into()], ..Places::default() };
-        let error = places.missing();
+    /// Wants an error with what every one of ONNX Runtime tells, and `expected`.
+    fn told(error: &Error, expected: &[&str]) {
         assert_eq!(error.kind(), ErrorKind::Runtime);
-        for expected in ["/nowhere/lib", "pip install onnxruntime", "make setup", VARIABLE, LOADER_NAMES[0]] {
-            assert!(error.message().contains(expected), "{error}");
+        let always = ["to mend it, ", "`pip install ", "`make setup`", VARIABLE, LOADER_NAMES[0]];
+        for words in always.iter().chain(expected) {
+            assert!(error.message().contains(words), "`{words}` in: {error}");
         }
+    }
+
+    #[test]
+    fn every_error_tells_the_places_in_their_order_and_the_cure() {
+        let folders = ["/l", "/p", "/py", "/sys"];
+        let [library, program, python, system] = folders.map(PathBuf::from);
+        let beside = vec![library, program.clone()];
+        let places =
+            Places { beside, python: vec![python, program], system: vec![system], ..Places::default() };
+        let order =
+            "a path that is passed (none), ORT_DYLIB_PATH (not set), /l, /p, /py, /sys, the system's loader";
+        told(&places.missing(), &[order, "pip install onnxruntime"]);
+        let found = Found { path: "/p/library".into(), how: How::Beside };
+        let error = places.unusable(&found, "too old");
+        told(&error, &[order, "too old", "beside the program", "replace it", "--upgrade --force-reinstall"]);
+        assert_eq!(error.subject(), Some("/p/library"));
     }
 }
