@@ -63,7 +63,7 @@ fn advice(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::Inference | ErrorKind::Internal => {
             Some("repeat with --log-level debug and report what it says")
         }
-        ErrorKind::Runtime => Some("--runtime names the library as well; what is installed is left as it is"),
+        ErrorKind::Runtime => Some("name a library by --runtime, or install one: pip install onnxruntime"),
         ErrorKind::InvalidArgument | ErrorKind::Cancelled | ErrorKind::Closed | ErrorKind::Forked => None,
     }
 }

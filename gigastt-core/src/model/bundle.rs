@@ -365,8 +365,8 @@ pub struct Bundle {
 /// `ModelNotFound` when there is no such folder, `Io` when it cannot be read.
 pub fn scan(path: &Path) -> Result<Vec<Bundle>> {
     if !path.is_dir() {
-        let message =
-            if path.exists() { "expected a folder with a model, found a file" } else { "no such folder" };
+        let found = if path.exists() { "a file" } else { "none" };
+        let message = format!("expected a folder with a model, found {found}");
         return Err(Error::new(ErrorKind::ModelNotFound, message).in_file(path));
     }
     let mut files = Vec::new();
