@@ -218,7 +218,7 @@ test-bench: setup $(BENCH_VENV)/ready $(PY_VENV)/ready
 
 .PHONY: bench-parts
 bench-parts: setup ## Measure the parts: resampling, log-mel, decoding
-	$(CARGO) bench --locked -p gigastt-core --bench '*'
+	$(CARGO) bench --locked -p gigastt-core --features fake-model --bench '*'
 
 .PHONY: install
 install: setup ## Install libgigastt under PREFIX (default /usr/local; also DESTDIR, PROFILE, RUNTIME)

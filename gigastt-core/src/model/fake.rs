@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use crate::sync::{Condvar, Mutex};
 
-use super::{DecoderState, Encoded, Interrupt, Lane, MELS, Network, Past, Vocab, encoder_frames};
+use super::decode::{self, Transducer};
+use super::{DecoderState, Encoded, Interrupt, Lane, MELS, Network, Past, Span, Vocab, encoder_frames};
 use crate::audio::{FrontEnd, vad};
 use crate::{Error, ErrorKind, Result, Token};
 
@@ -42,6 +43,87 @@ pub struct Script {
     pub call: Duration,
     /// What each mel frame of a call takes in addition.
     pub frame: Duration,
+}
+
+/// What networks would say of so many encoder frames, to measure greedy decoding by itself: each fourth frame
+/// has a token, as often as in speech.
+pub struct Said {
+    classes: usize,
+    /// `[frames][classes]`; the last class is the blank.
+    scores: Vec<f32>,
+    /// What was asked for, as a network gives it.
+    joined: Vec<f32>,
+}
+
+impl Said {
+    /// Frames between the starts of two tokens.
+    const APART: usize = 4;
+
+    /// `frames` of them over a vocabulary of `classes`, at least 2, blank included.
+    pub fn new(frames: usize, classes: usize) -> Self {
+        let mut scores = vec![-1.0; frames * classes];
+        for (frame, scores) in scores.chunks_exact_mut(classes).enumerate() {
+            let best = if frame.is_multiple_of(Self::APART) { frame % (classes - 1) } else { classes - 1 };
+            scores[best] = 9.0;
+        }
+        Self { classes, scores, joined: Vec::new() }
+    }
+
+    /// Decodes all frames as of an RNN-T head and counts the tokens.
+    ///
+    /// # Errors
+    /// None but defects.
+    pub fn rnnt(&mut self) -> Result<usize> {
+        let (frames, blank) = (self.scores.clone(), self.classes as u32 - 1);
+        let span = Span { first: 0, width: self.classes, data: &frames };
+        let (mut state, mut tokens) = (DecoderState::default(), Vec::new());
+        decode::rnnt(self, blank, 3, span, &mut state, &mut tokens, &Interrupt::default())?;
+        Ok(tokens.len())
+    }
+
+    /// Decodes all frames as of a CTC head and counts the tokens.
+    ///
+    /// # Errors
+    /// None but defects.
+    pub fn ctc(&self) -> Result<usize> {
+        let span = Span { first: 0, width: self.classes, data: &self.scores };
+        let (mut state, mut tokens) = (DecoderState::default(), Vec::new());
+        decode::ctc(self.classes as u32 - 1, span, &mut state, &mut tokens, &Interrupt::default())?;
+        Ok(tokens.len())
+    }
+}
+
+impl Transducer for Said {
+    fn frames(&mut self, _: &[f32]) -> Result<()> {
+        Ok(())
+    }
+
+    /// The output is how many tokens were fed.
+    fn predict(&mut self, token: u32, state: &mut DecoderState) -> Result<()> {
+        let fed = state.h.first().copied().unwrap_or(0.0);
+        let fed = if token as usize == self.classes - 1 { fed } else { fed + 1.0 };
+        for values in [&mut state.dec, &mut state.h, &mut state.c] {
+            values.clear();
+            values.push(fed);
+        }
+        Ok(())
+    }
+
+    /// A frame whose token was fed is blank.
+    fn join(&mut self, range: Range<usize>, dec: &[f32]) -> Result<&[f32]> {
+        let blank = (Self::APART - 1) * self.classes;
+        self.joined.clear();
+        for frame in range {
+            let said = ((frame / Self::APART) as f32) < dec[0];
+            let at = if said { blank } else { frame * self.classes };
+            self.joined.extend_from_slice(&self.scores[at..at + self.classes]);
+        }
+        Ok(&self.joined)
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
 }
 
 /// See the module.
