@@ -23,6 +23,7 @@ pub use self::recognizer::Events;
 pub use self::recognizer::{Recognizer, RecognizerStats};
 pub use self::transcribe::{Audio, Hooks, Progress};
 use self::worker::Workers;
+pub(crate) use self::worker::in_runtime;
 use crate::model::{LoadOptions, Model, ModelInfo, Network, Provider};
 use crate::options::{Class, Options, Plan};
 use crate::{Error, ErrorKind, Result};
@@ -73,6 +74,8 @@ pub struct EngineStats {
     pub encoder_s: f64,
     /// Seconds spent decoding, summed over the workers.
     pub decoder_s: f64,
+    /// Of both, the seconds inside ONNX Runtime. What is left over went to the code around its calls.
+    pub runtime_s: f64,
     /// Seconds of audio encoded; audio that is encoded again counts again.
     pub encoded_s: f64,
     /// Windows encoded.
@@ -251,6 +254,7 @@ impl Engine {
             load,
             encoder_s: totals.encoder.as_secs_f64(),
             decoder_s: totals.decoder.as_secs_f64(),
+            runtime_s: totals.runtime.as_secs_f64(),
             encoded_s: totals.frames as f64 / 100.0,
             windows: totals.windows,
             calls: totals.calls,

@@ -3,6 +3,7 @@
 //! Each worker owns a lane of the model, takes windows from the batcher, and answers into the
 //! mailboxes of their streams. A panic of the model ends one call, not the worker.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -36,6 +37,8 @@ struct State {
 pub(crate) struct Totals {
     pub encoder: Duration,
     pub decoder: Duration,
+    /// Of both: inside ONNX Runtime.
+    pub runtime: Duration,
     pub windows: u64,
     pub calls: u64,
     pub panics: u64,
@@ -195,6 +198,7 @@ impl Worker {
         let windows = batch.len() as u64;
         self.count(|totals| {
             totals.encoder += encoder;
+            totals.runtime += IN_RUNTIME.take();
             totals.windows += windows;
             totals.calls += 1;
             totals.frames += frames as u64;
@@ -205,7 +209,10 @@ impl Worker {
             let decoded = timed(&mut decoder, || {
                 self.guarded(|lane| decode(lane, encoded, item, &job, &stream.interrupt))
             });
-            self.count(|totals| totals.decoder += decoder);
+            self.count(|totals| {
+                totals.decoder += decoder;
+                totals.runtime += IN_RUNTIME.take();
+            });
             let result = decoded.map(|(decoded, state)| {
                 job.state = Arc::new(state);
                 decoded
@@ -278,6 +285,19 @@ impl Deadline {
     pub(crate) fn passed(self) -> bool {
         self.left().is_some_and(|left| left.is_zero())
     }
+}
+
+thread_local! {
+    /// How long this thread was inside ONNX Runtime since it last gave an answer.
+    static IN_RUNTIME: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// Runs a call of ONNX Runtime, whose time is counted apart from that of the code around it.
+pub(crate) fn in_runtime<T>(call: impl FnOnce() -> T) -> T {
+    let mut spent = IN_RUNTIME.get();
+    let result = timed(&mut spent, call);
+    IN_RUNTIME.set(spent);
+    result
 }
 
 /// Adds the time that `work` takes to `sum`.

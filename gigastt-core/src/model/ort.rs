@@ -33,6 +33,7 @@ use super::vocab::Vocab;
 use super::{
     DecoderState, Encoded, Interrupt, Lane, LoadOptions, MELS, Network, Past, Provider, encoder_frames,
 };
+use crate::engine::in_runtime;
 use crate::{Error, ErrorKind, Result, Token};
 
 /// The library of this process, once it is loaded.
@@ -690,11 +691,19 @@ fn call<'r, 's: 'r, 'i, 'v: 'i>(
         let run_options = Arc::clone(run_options);
         move || _ = run_options.terminate()
     };
-    match interrupt.during(hook, || session.run_with_options(inputs, run_options)) {
+    match interrupt.during(hook, || in_runtime(|| session.run_with_options(inputs, run_options))) {
         Some(Ok(outputs)) => Ok(outputs),
         Some(Err(e)) if !interrupt.fired() => Err(inference(e)),
         _ => Err(Error::new(ErrorKind::Cancelled, "cancelled while encoding")),
     }
+}
+
+/// Runs a session of the decoder, whose calls are short.
+fn run<'s, 'i, 'v: 'i>(
+    session: &'s mut Session,
+    inputs: Vec<(Cow<'i, str>, SessionInputValue<'v>)>,
+) -> Result<SessionOutputs<'s>> {
+    in_runtime(|| session.run(inputs)).map_err(inference)
 }
 
 fn run_options() -> Result<Arc<RunOptions>> {
@@ -817,7 +826,7 @@ impl CutJoint {
     fn frames(&mut self, frames: &[f32], width: usize) -> Result<()> {
         let count = frames.len() / width.max(1);
         let given = TensorRef::from_array_view(([1, count, width], frames)).map_err(inference)?;
-        let outputs = self.project.run(ort::inputs![cut::FRAMES => given]).map_err(inference)?;
+        let outputs = run(&mut self.project, ort::inputs![cut::FRAMES => given])?;
         let output = outputs.get(&self.meeting).ok_or_else(|| unexpected("no projection".into()))?;
         let (shape, values) = output.try_extract_tensor::<f32>().map_err(inference)?;
         let dims: Vec<usize> = shape.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
@@ -840,7 +849,7 @@ impl CutJoint {
             self.ports.inputs[1].as_str() =>
                 TensorRef::from_array_view(([1, dec.len(), 1], dec)).map_err(inference)?,
         ];
-        let outputs = self.score.run(inputs).map_err(inference)?;
+        let outputs = run(&mut self.score, inputs)?;
         copy(&outputs, &self.ports.output, scores)
     }
 }
@@ -866,7 +875,7 @@ impl PlainJoint {
             enc_name.as_str() => TensorRef::from_array_view(([1, frame.len(), 1], frame)).map_err(inference)?,
             dec_name.as_str() => TensorRef::from_array_view(([1, dec.len(), 1], dec)).map_err(inference)?,
         ];
-        let outputs = self.session.run(inputs).map_err(inference)?;
+        let outputs = run(&mut self.session, inputs)?;
         copy(&outputs, &self.ports.output, scores)
     }
 }
@@ -884,7 +893,7 @@ impl Transducer for Rnnt {
             h.as_str() => TensorRef::from_array_view(([1, 1, STATE], state.h.as_slice())).map_err(inference)?,
             c.as_str() => TensorRef::from_array_view(([1, 1, STATE], state.c.as_slice())).map_err(inference)?,
         ];
-        let outputs = session.run(inputs).map_err(inference)?;
+        let outputs = run(session, inputs)?;
         for (name, to) in ports.outputs.iter().zip([&mut state.dec, &mut state.h, &mut state.c]) {
             copy(&outputs, name, to)?;
             sized(name, to, STATE)?;

@@ -32,6 +32,12 @@ struct Report {
     encoder_s: f64,
     /// The decoder, summed over the threads.
     decoder_s: f64,
+    /// Of encoder and decoder: inside ONNX Runtime.
+    runtime_s: f64,
+    /// Everything that is not inside ONNX Runtime: features, what stands around its calls, the rest.
+    outside_s: f64,
+    /// `outside_s / encoder_s`.
+    outside_share: f64,
     /// Processor time of everything else, where the system tells: reading the file, endpoints, text.
     rest_s: Option<f64>,
     /// Peak resident memory in MB (10^6 bytes), where the system tells.
@@ -72,7 +78,10 @@ fn measure(engine: &Engine, args: &BenchFile, load_s: f64, interrupt: &Interrupt
     let transcript = engine.transcribe_with(args.file.as_path(), &Options::file(), hooks)?;
     let (wall_s, cpu_after) = (started.elapsed().as_secs_f64(), cpu_s());
     let stats = engine.stats()?;
-    let known_s = features_s + stats.encoder_s + stats.decoder_s;
+    let model_s = stats.encoder_s + stats.decoder_s;
+    let rest_s =
+        cpu_after.zip(cpu_before).map(|(after, before)| (after - before - features_s - model_s).max(0.0));
+    let outside_s = features_s + model_s - stats.runtime_s + rest_s.unwrap_or(0.0);
     Ok(Report {
         file: args.file.display().to_string(),
         model: engine.info().name.clone(),
@@ -84,7 +93,10 @@ fn measure(engine: &Engine, args: &BenchFile, load_s: f64, interrupt: &Interrupt
         features_s,
         encoder_s: stats.encoder_s,
         decoder_s: stats.decoder_s,
-        rest_s: cpu_after.zip(cpu_before).map(|(after, before)| (after - before - known_s).max(0.0)),
+        runtime_s: stats.runtime_s,
+        outside_s,
+        outside_share: outside_s / stats.encoder_s.max(f64::MIN_POSITIVE),
+        rest_s,
         peak_memory_mb: peak_memory_mb(),
     })
 }
@@ -105,6 +117,12 @@ impl fmt::Display for Report {
         if let Some(rest_s) = self.rest_s {
             writeln!(f, "  rest        {rest_s:.3} s")?;
         }
+        writeln!(
+            f,
+            "outside ONNX Runtime {:.3} s, {:.2} % of the encoder's time",
+            self.outside_s,
+            100.0 * self.outside_share
+        )?;
         if let Some(peak_memory_mb) = self.peak_memory_mb {
             writeln!(f, "peak memory   {peak_memory_mb:.0} MB")?;
         }

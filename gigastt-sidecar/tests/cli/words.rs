@@ -222,9 +222,15 @@ fn a_benchmark_adds_up() {
     assert!(number("encoder_s") > 0.0 && number("decoder_s") > 0.0 && number("features_s") > 0.0);
     let busy = number("encoder_s") + number("decoder_s");
     assert!(busy <= number("wall_s"), "one worker was busy {busy} s: {out}");
+    // The encoder's call is nearly all of its time, and the decoder makes calls as well.
+    let runtime = number("runtime_s");
+    assert!(0.5 * number("encoder_s") < runtime && runtime < busy, "{runtime} s in ONNX Runtime: {out}");
+    let outside = number("features_s") + busy - runtime + report["rest_s"].as_f64().unwrap_or(0.0);
+    assert!((number("outside_s") - outside).abs() < 1e-9, "{outside}: {out}");
+    assert!((number("outside_share") - outside / number("encoder_s")).abs() < 1e-9, "{out}");
 
     let (_, out, _) = ended(&gigastt(&["bench", "file", arg(&path)]));
-    for line in ["audio", "time", "features", "encoder", "decoder"] {
+    for line in ["audio", "time", "features", "encoder", "decoder", "outside ONNX Runtime"] {
         assert!(out.contains(line), "{line} in {out}");
     }
 }
