@@ -38,6 +38,7 @@ enum Part {
 
 const ANYWHERE: &[&str] = &[""];
 const CORE: &[&str] = &["gigastt-core/src/"];
+const SKINS: &[&str] = &["gigastt-ffi/src/", "gigastt-py/src/", "gigastt-sidecar/src/"];
 const LIBRARIES: &[&str] = &["gigastt-core/src/", "gigastt-ffi/src/", "gigastt-py/src/"];
 
 const RULES: &[Rule] = &[
@@ -51,6 +52,26 @@ const RULES: &[Rule] = &[
         forbidden: &["ort::", "use ort;", "extern crate ort"],
         unless_after: &["super::", "self::", "model::"],
         broken: ("gigastt-core/src/engine/mod.rs", "use ort::session::Session;"),
+    },
+    Rule {
+        reason: "ONNX Runtime's own table of functions is taken where the library is linked, and nowhere else",
+        within: ANYWHERE,
+        ending: ".rs",
+        except: &["gigastt-ffi/src/library.rs", "tests/tidy.rs"],
+        part: Part::Code,
+        forbidden: &["ort_sys"],
+        unless_after: &[],
+        broken: ("gigastt-core/src/model/bundle.rs", "let version = ort_sys::ORT_API_VERSION;"),
+    },
+    Rule {
+        reason: "only core depends on `ort`, and libgigastt on `ort-sys`",
+        within: ANYWHERE,
+        ending: "Cargo.toml",
+        except: &["gigastt-core/Cargo.toml", "gigastt-ffi/Cargo.toml"],
+        part: Part::Text,
+        forbidden: &["ort =", "ort-sys ="],
+        unless_after: &[],
+        broken: ("gigastt-sidecar/Cargo.toml", "ort = \"2\""),
     },
     Rule {
         reason: "only engine/worker.rs starts threads, waits and reads the clock: all else is a function of its input",
@@ -70,6 +91,97 @@ const RULES: &[Rule] = &[
         ],
         unless_after: &[],
         broken: ("gigastt-core/src/engine/batcher.rs", "let now = std::time::Instant::now();"),
+    },
+    Rule {
+        reason: "a skin starts threads and tasks in the files that say when they end",
+        within: SKINS,
+        ending: ".rs",
+        except: &[
+            // Calls a host's functions.
+            "gigastt-ffi/src/dispatch.rs",
+            // Calls event loops; runs a fetch and a recording while Python looks for signals.
+            "gigastt-py/src/bell.rs",
+            "gigastt-py/src/engine.rs",
+            "gigastt-py/src/transcribe.rs",
+            // Reads a pipe; recordings side by side; measures.
+            "gigastt-sidecar/src/listen/input.rs",
+            "gigastt-sidecar/src/eval.rs",
+            "gigastt-sidecar/src/bench/",
+            // Connections, uploads and their answers, the service's own business.
+            "gigastt-sidecar/src/server/listener.rs",
+            "gigastt-sidecar/src/server/linger.rs",
+            "gigastt-sidecar/src/server/upload.rs",
+            "gigastt-sidecar/src/server/openai.rs",
+            "gigastt-sidecar/src/server/sse.rs",
+            "gigastt-sidecar/src/serve.rs",
+        ],
+        part: Part::Shipped,
+        forbidden: &["thread::spawn", "thread::scope", "thread::Builder", "spawn(", "spawn_blocking("],
+        unless_after: &[],
+        broken: ("gigastt-sidecar/src/server/ws.rs", "tokio::spawn(async move { send(frames).await });"),
+    },
+    Rule {
+        reason: "a skin reads the clock for deadlines and measurements, in the files that keep them",
+        within: SKINS,
+        ending: ".rs",
+        except: &[
+            "gigastt-ffi/src/engine.rs",
+            "gigastt-ffi/src/signal.rs",
+            "gigastt-ffi/src/stream.rs",
+            "gigastt-py/src/recognizer.rs",
+            "gigastt-sidecar/src/transcribe.rs",
+            "gigastt-sidecar/src/messages.rs",
+            "gigastt-sidecar/src/system.rs",
+            "gigastt-sidecar/src/eval/live.rs",
+            "gigastt-sidecar/src/bench/",
+            "gigastt-sidecar/src/server/admission.rs",
+            "gigastt-sidecar/src/server/drain.rs",
+            "gigastt-sidecar/src/server/gauge.rs",
+            "gigastt-sidecar/src/server/hearing.rs",
+            "gigastt-sidecar/src/server/metrics.rs",
+            "gigastt-sidecar/src/server/sse.rs",
+            "gigastt-sidecar/src/server/transcribe.rs",
+            "gigastt-sidecar/src/server/upload.rs",
+            "gigastt-sidecar/src/server/ws.rs",
+        ],
+        part: Part::Shipped,
+        forbidden: &["Instant::now", "SystemTime::now"],
+        unless_after: &[],
+        broken: ("gigastt-sidecar/src/server/wire.rs", "let now = SystemTime::now();"),
+    },
+    Rule {
+        reason: "nobody sleeps but the handler of Ctrl-C and who measures: waits have somebody who ends them",
+        within: SKINS,
+        ending: ".rs",
+        except: &["gigastt-sidecar/src/interrupt.rs", "gigastt-sidecar/src/bench/"],
+        part: Part::Shipped,
+        forbidden: &["thread::sleep", "park_timeout"],
+        unless_after: &[],
+        broken: ("gigastt-ffi/src/stream.rs", "std::thread::sleep(PAUSE);"),
+    },
+    Rule {
+        reason: "a WebSocket conversation is a machine: it is told the time, and does no I/O",
+        within: &["gigastt-sidecar/src/server/conn.rs", "gigastt-sidecar/src/server/conn/"],
+        ending: ".rs",
+        except: &[],
+        part: Part::Shipped,
+        forbidden: &[
+            "tokio",
+            "axum",
+            "async fn",
+            ".await",
+            "std::io",
+            "std::fs",
+            "std::net",
+            "std::thread",
+            "time::Instant",
+            "Instant::now",
+            "SystemTime",
+            "spawn(",
+            "sleep",
+        ],
+        unless_after: &[],
+        broken: ("gigastt-sidecar/src/server/conn.rs", "use tokio::sync::mpsc;"),
     },
     Rule {
         reason: "`unsafe` stands only at the C boundary",
@@ -213,10 +325,15 @@ const RULES: &[Rule] = &[
     },
 ];
 
-/// What stands at the top of each crate whose sources hold no macro-made `unsafe`.
+/// What stands at the top of each crate but the one with the C boundary.
 const FORBID_UNSAFE: &str = "#![forbid(unsafe_code)]";
-const CRATE_ROOTS: [&str; 3] =
-    ["gigastt-core/src/lib.rs", "gigastt-sidecar/src/lib.rs", "gigastt-sidecar/src/main.rs"];
+const CRATE_ROOTS: [&str; 5] = [
+    "gigastt-core/src/lib.rs",
+    "gigastt-py/src/lib.rs",
+    "gigastt-sidecar/src/lib.rs",
+    "gigastt-sidecar/src/main.rs",
+    "tests/lib.rs",
+];
 
 #[test]
 fn the_sources_keep_the_rules() {
@@ -336,6 +453,86 @@ fn is_fenced(body: &[String]) -> bool {
         _ => return false,
     };
     FENCES.iter().any(|fence| call.trim_start().starts_with(fence))
+}
+
+#[test]
+fn a_skin_says_what_each_kind_of_error_means_there() {
+    let mut found = Vec::new();
+    for path in files(&root()).iter().filter(|path| SKINS.iter().any(|skin| path.starts_with(skin))) {
+        let Ok(text) = fs::read_to_string(root().join(path)) else { continue };
+        found.extend(
+            wildcards(&text).map(|number| format!("{path}:{number}: `_` stands for kinds of errors")),
+        );
+    }
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+    let broken =
+        "match kind {\n    ErrorKind::Io\n    | ErrorKind::Busy => {\n        1\n    }\n    _ => 2,\n}\n";
+    assert_eq!(wildcards(broken).collect::<Vec<_>>(), [6]);
+    let other = "match kind {\n    Some(1) => ErrorKind::Io,\n    _ => match x {\n        io::ErrorKind::Other => 1,\n        _ => 2,\n    },\n}\n";
+    assert_eq!(wildcards(other).count(), 0);
+}
+
+/// The lines where an arm for everything else stands in one `match` with arms for kinds of errors. Arms of a
+/// `match` are indented alike.
+fn wildcards(text: &str) -> impl Iterator<Item = usize> {
+    let lines: Vec<&str> = text.lines().collect();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let kind = |line: &str| line.trim_start().trim_start_matches("| ").starts_with("ErrorKind::");
+    let beside_kinds = move |at: &usize| {
+        let depth = indent(lines[*at]);
+        let before = lines[..*at].iter().rev().take_while(|line| line.is_empty() || indent(line) >= depth);
+        let wild = lines[*at].trim_start();
+        (wild.starts_with("_ =>") || wild.starts_with("_ if "))
+            && before.filter(|line| indent(line) == depth).any(|line| kind(line))
+    };
+    (0..text.lines().count()).filter(beside_kinds).map(|at| at + 1)
+}
+
+#[test]
+fn each_package_has_its_reason() {
+    let reasons = fs::read_to_string(root().join("docs/decisions.md")).expect("the decisions");
+    let known = |name: &str| reasons.split(|c| !is_word(c) && c != '-').any(|word| word == name);
+    let manifests = files(&root());
+    let manifests =
+        manifests.iter().filter(|path| path.ends_with("Cargo.toml") || path.ends_with("pyproject.toml"));
+    let mut count = 0;
+    for path in manifests {
+        let text = fs::read_to_string(root().join(path)).expect("a manifest");
+        for name in packages(&text) {
+            assert!(known(name), "{path}: docs/decisions.md does not say why {name}");
+            count += 1;
+        }
+    }
+    assert!(count > 60, "{count}");
+    assert_eq!(
+        packages("[dependencies]\nlog.workspace = true\na-b = \"1\"\n[lib]\nx = 1\n").collect::<Vec<_>>(),
+        ["log", "a-b"]
+    );
+    let python = "[build-system]\nrequires = [\"a>=1\"]\n[project]\ndependencies = [\"b-c>=1\"]\n";
+    assert_eq!(packages(python).collect::<Vec<_>>(), ["a", "b-c"]);
+}
+
+/// The packages that a manifest of Cargo or of Python names, without our own.
+fn packages(text: &str) -> impl Iterator<Item = &str> {
+    let mut section = "";
+    let lines = text.lines().filter_map(move |line| {
+        if line.starts_with('[') {
+            section = line.trim_matches(['[', ']']);
+            return None;
+        }
+        Some((section, line))
+    });
+    let names = lines.flat_map(|(section, line)| -> Vec<&str> {
+        if section.ends_with("dependencies") && section != "project.optional-dependencies" {
+            return line.split([' ', '.', '=']).take(1).collect();
+        }
+        // Python's are strings with versions.
+        line.split('"')
+            .filter(|part| part.contains(">="))
+            .filter_map(|part| part.split(['>', '[']).next())
+            .collect()
+    });
+    names.filter(|name| !name.is_empty() && !name.starts_with(['#', ' ']) && !name.starts_with("gigastt"))
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //!
 //! No thread that holds a lock of the engine ever waits for the interpreter. Every call that may block
 //! detaches from the interpreter first; what wakes an event loop goes through the [`bell`]'s own thread, and no thread of the engine is inside when the interpreter ends ([`gate`]).
+#![forbid(unsafe_code)]
 
 mod arguments;
 mod bell;

@@ -38,7 +38,20 @@ impl Exit {
     pub(crate) fn without_engine(error: &Error) -> Self {
         match error.kind() {
             ErrorKind::InvalidArgument => Self::Usage,
-            _ => Self::Setup,
+            ErrorKind::InvalidAudio
+            | ErrorKind::Io
+            | ErrorKind::ModelNotFound
+            | ErrorKind::InvalidModel
+            | ErrorKind::Runtime
+            | ErrorKind::Provider
+            | ErrorKind::Busy
+            | ErrorKind::Cancelled
+            | ErrorKind::Closed
+            | ErrorKind::Timeout
+            | ErrorKind::Forked
+            | ErrorKind::Inference
+            | ErrorKind::Network
+            | ErrorKind::Internal => Self::Setup,
         }
     }
 }

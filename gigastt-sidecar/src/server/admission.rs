@@ -84,7 +84,16 @@ pub(crate) fn trouble(kind: ErrorKind, retry_after: Duration) -> Trouble {
         ErrorKind::Closed | ErrorKind::Cancelled | ErrorKind::Forked => {
             Trouble::new("pool_closed", "The service takes no work any more")
         }
-        _ => Trouble::new("internal", "Internal error"),
+        ErrorKind::InvalidArgument
+        | ErrorKind::InvalidAudio
+        | ErrorKind::Io
+        | ErrorKind::ModelNotFound
+        | ErrorKind::InvalidModel
+        | ErrorKind::Runtime
+        | ErrorKind::Provider
+        | ErrorKind::Inference
+        | ErrorKind::Network
+        | ErrorKind::Internal => Trouble::new("internal", "Internal error"),
     }
 }
 

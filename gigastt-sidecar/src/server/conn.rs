@@ -263,7 +263,20 @@ impl Conn {
             ErrorKind::Internal if error.message().contains("panicked") => {
                 ("inference_panic", "The model failed")
             }
-            _ => ("internal", "Internal error"),
+            ErrorKind::InvalidArgument
+            | ErrorKind::InvalidAudio
+            | ErrorKind::Io
+            | ErrorKind::ModelNotFound
+            | ErrorKind::InvalidModel
+            | ErrorKind::Runtime
+            | ErrorKind::Provider
+            | ErrorKind::Busy
+            | ErrorKind::Cancelled
+            | ErrorKind::Closed
+            | ErrorKind::Timeout
+            | ErrorKind::Forked
+            | ErrorKind::Network
+            | ErrorKind::Internal => ("internal", "Internal error"),
         };
         self.say(Message::Error(Trouble::new(code, message)));
         self.close(now, 1011, "Internal error", Outcome::Error);
