@@ -82,4 +82,4 @@ def test_graphs_in_each_others_place(opener, folder):
 
 def test_no_folder(opener, tmp_path):
     nowhere = tmp_path / "nowhere"
-    assert run(opener, nowhere).splitlines()[0] == f"model_not_found {nowhere}: no such folder"
+    assert run(opener, nowhere).splitlines()[0] == f"model_not_found {nowhere}: expected a folder with a model, found none"
