@@ -170,24 +170,24 @@ pub struct Plan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Context {
     /// It is encoded anew with each step.
-    #[default]
     Window,
     /// The encoder keeps what it computed of the last [`Plan::left`] frames. An engine whose model cannot
-    /// do that takes windows, with the default's left context.
+    /// do that takes windows, of half the left context.
+    #[default]
     Kept,
 }
 
 impl Default for Plan {
     fn default() -> Self {
         Self {
-            left: 32,
+            left: 64,
             step_min: 8,
             step_first: 3,
             step_max: 64,
             right: 12,
             edge: 4,
             horizon: 16,
-            context: Context::Window,
+            context: Context::Kept,
         }
     }
 }
@@ -197,7 +197,7 @@ impl Plan {
     pub(crate) fn without_kept_context(self) -> Self {
         match self.context {
             Context::Window => self,
-            Context::Kept => Self { left: Self::default().left, context: Context::Window, ..self },
+            Context::Kept => Self { left: (self.left / 2).max(4), context: Context::Window, ..self },
         }
     }
 

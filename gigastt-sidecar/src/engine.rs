@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gigastt_core::{Context, Engine, EngineBuilder, Model, Plan, Result};
+use gigastt_core::{Engine, EngineBuilder, Model, Result};
 
 use crate::{cli, download, models};
 
@@ -12,17 +12,6 @@ use crate::{cli, download, models};
 /// As `EngineBuilder::build`.
 pub(crate) fn build(args: &cli::Engine) -> Result<Engine> {
     build_for(args, None, None)
-}
-
-/// As [`build`], for streams with these plans.
-///
-/// # Errors
-/// As `EngineBuilder::build`.
-pub(crate) fn build_to_compare(args: &cli::Engine, plans: &[Plan]) -> Result<Engine> {
-    match plans.iter().any(|plan| plan.context == Context::Kept) {
-        true => builder(args, None, None)?.keep_context(true).build(),
-        false => build(args),
-    }
 }
 
 /// As [`build`], for as many streams, and with as many threads unless the arguments name a number.

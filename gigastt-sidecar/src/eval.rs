@@ -37,8 +37,7 @@ pub(crate) fn run(args: &Eval) -> Exit {
         Err(error) => return stop(&error, Exit::Usage),
     };
     let interrupt = Interrupt::install();
-    let built =
-        if args.predicted { Ok(None) } else { engine::build_to_compare(&args.engine, &args.plan).map(Some) };
+    let built = if args.predicted { Ok(None) } else { engine::build(&args.engine).map(Some) };
     let engine = match built {
         Ok(engine) => engine,
         Err(error) => return stop(&error, Exit::without_engine(&error)),

@@ -36,7 +36,7 @@ fn main() -> Result<()> {
         let plan = parse(&name).ok_or_else(usage)?;
         plan.validate()?;
         // The sums of an engine are those of one plan.
-        let engine = Engine::builder().threads(1).keep_context(plan.context == Context::Kept).build()?;
+        let engine = Engine::builder().threads(1).build()?;
         let mut audio_s = 0.0;
         for path in recordings(&folder)? {
             audio_s += play(&engine, &name, plan, &path)?;

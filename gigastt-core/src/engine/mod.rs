@@ -24,7 +24,7 @@ pub use self::recognizer::{Recognizer, RecognizerStats};
 pub use self::transcribe::{Audio, Hooks, Progress};
 use self::worker::Workers;
 pub(crate) use self::worker::in_runtime;
-use crate::model::{LoadOptions, Model, ModelInfo, Network, Provider};
+use crate::model::{LoadOptions, Model, ModelInfo, Network, Pasts, Provider};
 use crate::options::{Class, Options, Plan};
 use crate::{Error, ErrorKind, Result};
 
@@ -51,6 +51,7 @@ struct Inner {
 struct Parts {
     workers: Workers,
     network: Arc<dyn Network>,
+    pasts: Arc<Pasts>,
     count: usize,
 }
 
@@ -140,14 +141,6 @@ impl EngineBuilder {
         self
     }
 
-    /// Makes the encoder keep what it has computed, for plans with [`Context::Kept`](crate::Context); default:
-    /// it does not. Loading takes longer, and an encoder that is not understood stays as it is.
-    #[must_use]
-    pub fn keep_context(mut self, keep: bool) -> Self {
-        self.load.keeping = keep;
-        self
-    }
-
     /// The most streams open at a time; default 4,096. A bound on memory, not on speed.
     #[must_use]
     pub fn sessions_max(mut self, sessions: usize) -> Self {
@@ -183,13 +176,14 @@ impl EngineBuilder {
 impl Engine {
     /// Settings to make an engine from.
     pub fn builder() -> EngineBuilder {
-        EngineBuilder { model: None, threads: None, sessions_max: 4_096, load: LoadOptions::default() }
+        let load = LoadOptions { keeping: true, ..LoadOptions::default() };
+        EngineBuilder { model: None, threads: None, sessions_max: 4_096, load }
     }
 
     fn start(network: Arc<dyn Network>, info: ModelInfo, count: usize, sessions_max: usize) -> Result<Self> {
         let workers = Workers::start(&network, count)?;
         let inner = Inner {
-            parts: Some(Parts { workers, network, count }),
+            parts: Some(Parts { workers, network, pasts: Pasts::new(Pasts::MOST), count }),
             info,
             sessions: AtomicUsize::new(0),
             sessions_max,
@@ -227,7 +221,12 @@ impl Engine {
     /// # Errors
     /// `Busy` when they are saturated; `Forked`.
     pub fn admit(&self) -> Result<()> {
-        self.inner.parts()?.workers.shared.queue(|queue, now| queue.admit(now))
+        let parts = self.inner.parts()?;
+        if parts.pasts.full() {
+            let message = format!("{} streams speak, as many as context is kept of", Pasts::MOST);
+            return Err(Error::new(ErrorKind::Busy, message));
+        }
+        parts.workers.shared.queue(|queue, now| queue.admit(now))
     }
 
     /// What is known of the model.

@@ -71,7 +71,13 @@ impl Recognizer {
         options.partials = options.partials.map(|plan| parts.within_reach(plan));
         let resampler = Resampler::new(options.format, options.channels)?;
         let front = parts.network.front_end();
-        let session = Session::new(options.clone(), parts.network.vocab(), front, parts.count);
+        let session = Session::new(
+            options.clone(),
+            parts.network.vocab(),
+            front,
+            Arc::clone(&parts.pasts),
+            parts.count,
+        );
         inner.enter()?;
         Ok(Self {
             inner,
@@ -370,7 +376,13 @@ impl Recognizer {
         options.partials = options.partials.map(|plan| parts.within_reach(plan));
         let resampler = Resampler::new(options.format, options.channels)?;
         let front = parts.network.front_end();
-        let session = Session::new(options.clone(), parts.network.vocab(), front, parts.count);
+        let session = Session::new(
+            options.clone(),
+            parts.network.vocab(),
+            front,
+            Arc::clone(&parts.pasts),
+            parts.count,
+        );
         self.withdraw(|_| true);
         // Replies to what is running go to the old mailbox, and nobody reads them.
         std::mem::take(&mut self.mailbox).cancel();

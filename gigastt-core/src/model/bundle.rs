@@ -518,7 +518,6 @@ impl Graphs {
     }
 
     /// The encoder, or the CTC network.
-    #[cfg(feature = "optimize")]
     pub(crate) fn first(&self) -> &Part {
         match self {
             Self::Rnnt { encoder, .. } => encoder,

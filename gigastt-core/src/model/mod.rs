@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::sync::Mutex;
 
-pub(crate) use self::past::{BEFORE, Past};
+pub(crate) use self::past::{BEFORE, Lent, Past, Pasts};
 pub(crate) use self::vocab::Vocab;
 use crate::audio::{Acoustic, FrontEnd};
 use crate::{Error, ErrorKind, Result, Token};

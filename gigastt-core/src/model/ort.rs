@@ -25,6 +25,7 @@ use ort::{ErrorCode, LoadDynamicError};
 
 use super::bundle::{Content, Graphs, Part, Spec};
 use super::decode::{self, Transducer};
+use super::graph::Graph;
 use super::graph::cut::{self, Cut};
 use super::graph::streaming::{self, Ports, Shape};
 use super::interface::{self, Dtype, Encoder, Interface, Joint, Port, Predictor, STATE};
@@ -217,10 +218,19 @@ pub(crate) struct OrtNetwork {
     options: LoadOptions,
     /// How the joint network is run, found out with the first lane.
     joint: OnceLock<(Joint, Option<Cut>)>,
-    /// The encoder's tensors if it can be made to keep what it has computed, found out with the first lane.
-    keeping: OnceLock<Option<Encoder>>,
+    /// How the encoder keeps what it has computed, found out with the first lane; `None`: it does not.
+    keeping: OnceLock<Option<Keeping>>,
     /// The lane that was opened to validate the model; the first worker gets it.
     spare: Mutex<Option<OrtLane>>,
+}
+
+/// Where an encoder comes from that keeps what it has computed.
+#[derive(Debug, Clone, PartialEq)]
+enum Keeping {
+    /// The file is one.
+    Written,
+    /// It is cut from that in the file, whose tensors these are.
+    Cut(Encoder),
 }
 
 impl Network for OrtNetwork {
@@ -250,6 +260,18 @@ impl OrtNetwork {
     /// Width of an encoder frame; `None` for a CTC network.
     pub(crate) fn encoder_width(&self) -> Option<usize> {
         self.spare.lock().as_ref().filter(|lane| lane.rnnt.is_some()).map(|lane| lane.width)
+    }
+
+    /// The encoder's tensors.
+    ///
+    /// # Errors
+    /// Those of opening a lane.
+    #[cfg(feature = "optimize")]
+    pub(crate) fn encoder_ports(&self) -> Result<Encoder> {
+        match &*self.spare.lock() {
+            Some(lane) => Ok(lane.ports.clone()),
+            None => Ok(self.open_lane()?.ports),
+        }
     }
 
     /// Runs the lane that the first worker will get.
@@ -285,7 +307,7 @@ impl OrtNetwork {
         let mut lane = OrtLane {
             encoder,
             ports,
-            shape: None,
+            shape: shape.map(Layers::new),
             width,
             rnnt,
             blank,
@@ -293,10 +315,8 @@ impl OrtNetwork {
             audio: Vec::new(),
             lengths: Vec::new(),
         };
-        if shape.is_some() {
-            lane.shape = shape.map(Layers::new);
-        } else if self.options.keeping && self.keeping.get().is_none() {
-            self.make_keep(&mut lane);
+        if self.options.keeping && self.options.provider == Provider::Cpu && self.keeping.get().is_none() {
+            let _ = self.keeping.set(self.make_keep(&mut lane));
         }
         Ok(lane)
     }
@@ -307,45 +327,51 @@ impl OrtNetwork {
         part: &Part,
         check: impl FnOnce(&Interface) -> Result<Encoder>,
     ) -> Result<(Session, Encoder, Option<Shape>)> {
-        if let Some(Some(ports)) = self.keeping.get() {
-            let (session, shape) = self.open_streaming(part, ports)?;
+        if let Some(Some(Keeping::Cut(ports))) = self.keeping.get() {
+            let (session, shape) = self.open_cut_encoder(part, ports)?;
             return Ok((session, ports.clone(), Some(shape)));
         }
-        let (session, ports) = self.session(part, self.options.provider, check)?;
-        Ok((session, ports, None))
+        let check = |graph: &Interface| {
+            let (graph, shape) = streaming::without_past(graph);
+            Ok((check(&graph)?, shape))
+        };
+        let (session, (ports, shape)) = self.session(part, self.options.provider, check)?;
+        Ok((session, ports, shape))
     }
 
-    fn open_streaming(&self, part: &Part, ports: &Encoder) -> Result<(Session, Shape)> {
-        let streaming = streaming::encoder(part.content.read()?, ports).map_err(|e| e.about(&part.name))?;
-        let session = self.builder(self.options.provider)?.commit_from_memory(&streaming.file);
+    fn open_cut_encoder(&self, part: &Part, ports: &Encoder) -> Result<(Session, Shape)> {
+        let streaming = streaming::encoder(Graph::parse(part.content.read()?)?, ports)?;
+        let session = self.builder(self.options.provider)?.commit_from_memory(&streaming.graph.into_bytes());
         Ok((session.map_err(inference)?, streaming.shape))
     }
 
-    /// Puts an encoder that keeps what it has computed in the place of the lane's, if there can be one and
-    /// it computes what that does.
-    fn make_keep(&self, lane: &mut OrtLane) {
-        let part = match &self.spec.graphs {
-            Graphs::Ctc(part) | Graphs::Rnnt { encoder: part, .. } => part,
-        };
+    /// Makes the lane's encoder one that keeps what it has computed, if there can be one and it computes what
+    /// the encoder did; the log says why there is none.
+    fn make_keep(&self, lane: &mut OrtLane) -> Option<Keeping> {
+        let part = self.spec.graphs.first();
         let mut replace = || {
             let mel: Vec<f32> =
                 (0..CHECKED * STRIDE * MELS).map(|n| (n as f32 * 0.7).sin() * 4.0 - 8.0).collect();
             let expected = lane.encode(&[&mel], &Interrupt::default())?;
-            let (session, shape) = self.open_streaming(part, &lane.ports)?;
+            if lane.shape.is_some() {
+                return Ok((Keeping::Written, lane.deviation(&mel, &expected)?));
+            }
+            let (session, shape) = self.open_cut_encoder(part, &lane.ports)?;
             let plain = std::mem::replace(&mut lane.encoder, session);
             lane.shape = Some(Layers::new(shape));
             let deviation = lane.deviation(&mel, &expected);
             if !deviation.as_ref().is_ok_and(|deviation| *deviation < DEVIATION_MAX) {
                 (lane.encoder, lane.shape) = (plain, None);
             }
-            deviation
+            Ok((Keeping::Cut(lane.ports.clone()), deviation?))
         };
         match replace() {
-            Ok(deviation) if deviation < DEVIATION_MAX => _ = self.keeping.set(Some(lane.ports.clone())),
+            Ok((keeping, deviation)) if deviation < DEVIATION_MAX => Some(keeping),
             outcome => {
-                let reason = outcome.map_or_else(|e| e.to_string(), |d| format!("it would be {d} off"));
-                log::warn!("{}: keeps no context: {reason}", part.name);
-                let _ = self.keeping.set(None);
+                let reason =
+                    outcome.map_or_else(|e: Error| e.to_string(), |(_, d)| format!("it would be {d} off"));
+                log::info!("{}: keeps no context: {reason}", part.name);
+                None
             }
         }
     }
@@ -608,10 +634,14 @@ impl OrtLane {
             Error::new(ErrorKind::Internal, message)
         })?;
         zeros.resize(windows.len() * convolution, 0.0);
+        self.lengths.clear();
+        self.lengths.resize(windows.len(), frames as i64);
         let (offset, count_given) = ([offset as i64], [count as i64]);
         let audio = TensorRef::from_array_view(([windows.len(), MELS, frames], self.audio.as_slice()));
+        let lengths = TensorRef::from_array_view(([windows.len()], self.lengths.as_slice()));
         let mut inputs = ort::inputs![
             self.ports.audio.as_str() => audio.map_err(inference)?,
+            self.ports.length.as_str() => lengths.map_err(inference)?,
             streaming::OFFSET => TensorRef::from_array_view(([1], offset.as_slice())).map_err(inference)?,
             streaming::STEP => TensorRef::from_array_view(([1], count_given.as_slice())).map_err(inference)?,
         ];
@@ -629,7 +659,11 @@ impl OrtLane {
             inputs.push((ports.convolution[0].as_str().into(), values.into()));
         }
         let run_options = run_options()?;
-        let outputs = call(&mut self.encoder, inputs, &run_options, interrupt)?;
+        let mut outputs = call(&mut self.encoder, inputs, &run_options, interrupt)?;
+        if let Some((length, _)) = &self.ports.encoded_length {
+            // It counts the frames before the step, too.
+            outputs.remove(length);
+        }
         let encoded = encoded(&self.ports, &outputs, windows.len(), expected, self.width)?;
         let Some((step, past)) = step else { return Ok(encoded) };
         for (layer, ports) in ports.iter().enumerate() {
@@ -649,7 +683,7 @@ impl OrtLane {
     fn deviation(&mut self, mel: &[f32], expected: &Encoded) -> Result<f32> {
         let (interrupt, step) = (Interrupt::default(), expected.frames / 3);
         let whole = self.encode(&[mel], &interrupt)?;
-        let mut past = Past::new(expected.frames, 0);
+        let mut past = Past::new(expected.frames);
         let first = self.step(mel, step, &mut past, &interrupt)?;
         let rest = &mel[(step - past.before()) * STRIDE * MELS..];
         let second = self.step(rest, expected.frames - step, &mut past, &interrupt)?;

@@ -1,13 +1,17 @@
 //! What a streaming encoder keeps of an utterance from step to step.
 
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
 use super::graph::streaming;
+use crate::sync::Mutex;
 
 /// Encoder frames of audio that a step needs before its first, for the subsampling.
 pub(crate) const BEFORE: usize = streaming::BEFORE;
 
 /// Keys and values of the last frames and the last inputs of the convolutions, layer by layer. Belongs
 /// to one utterance and travels with its steps; whoever runs them gives it its contents.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Past {
     /// The most frames whose rows are kept.
     left: usize,
@@ -23,10 +27,17 @@ pub(crate) struct Past {
 }
 
 impl Past {
-    /// Nothing, of an utterance of which `frames` frames were encoded otherwise; `left` frames, at least
-    /// one, are to be kept.
-    pub(crate) fn new(left: usize, frames: usize) -> Self {
-        Self { left: left.max(1), frames, kept: 0, next: 0, rows: Vec::new(), convolutions: Vec::new() }
+    /// Nothing, at an utterance's start; `left` frames, at least one, are to be kept.
+    pub(crate) fn new(left: usize) -> Self {
+        Self { left: left.max(1), ..Self::default() }
+    }
+
+    /// Becomes what [`new`](Self::new) makes, with the memory it has.
+    fn renew(&mut self, left: usize) {
+        self.rows.iter_mut().for_each(Vec::clear);
+        self.convolutions.iter_mut().for_each(|values| values.fill(0.0));
+        let (rows, convolutions) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.convolutions));
+        *self = Self { rows, convolutions, ..Self::new(left) };
     }
 
     /// The number of the next frame in its utterance.
@@ -107,6 +118,95 @@ impl Past {
     }
 }
 
+/// The pasts of an engine's streams: how many there may be, and the memory of those that ended.
+#[derive(Debug)]
+pub(crate) struct Pasts {
+    most: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lent: usize,
+    free: Vec<Past>,
+}
+
+impl Pasts {
+    /// The most utterances of which an engine keeps something at a time. Of the full-size model with the default
+    /// plan that is 0.8 GB. What more streams say is encoded in windows, but in mode incremental, and new live
+    /// streams are refused.
+    pub(crate) const MOST: usize = 256;
+    /// The most whose memory waits to be used again; what more there is goes back to the system.
+    const FREE_MAX: usize = 8;
+
+    /// None yet, and never more than `most`.
+    pub(crate) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { most, state: Mutex::new(State::default()) })
+    }
+
+    /// A past as [`Past::new`] makes it, until it is dropped; `None` when there are as many as there may be.
+    pub(crate) fn lend_bounded(self: &Arc<Self>, left: usize) -> Option<Lent> {
+        let mut state = self.state.lock();
+        state.lent = (state.lent < self.most).then_some(state.lent + 1)?;
+        Some(self.renewed(state.free.pop(), left))
+    }
+
+    /// The same, also beyond the bound: for those whose result must not depend on it.
+    pub(crate) fn lend(self: &Arc<Self>, left: usize) -> Lent {
+        let mut state = self.state.lock();
+        state.lent += 1;
+        self.renewed(state.free.pop(), left)
+    }
+
+    fn renewed(self: &Arc<Self>, free: Option<Past>, left: usize) -> Lent {
+        let mut past = free.unwrap_or_default();
+        past.renew(left);
+        Lent { past, pasts: Arc::clone(self) }
+    }
+
+    /// How many there are.
+    pub(crate) fn lent(&self) -> usize {
+        self.state.lock().lent
+    }
+
+    /// Whether there are as many as there may be.
+    pub(crate) fn full(&self) -> bool {
+        self.lent() >= self.most
+    }
+}
+
+/// A past that goes back to where it came from.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    past: Past,
+    pasts: Arc<Pasts>,
+}
+
+impl Deref for Lent {
+    type Target = Past;
+
+    fn deref(&self) -> &Past {
+        &self.past
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut Past {
+        &mut self.past
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let past = std::mem::take(&mut self.past);
+        let mut state = self.pasts.state.lock();
+        state.lent -= 1;
+        if state.free.len() < Pasts::FREE_MAX {
+            state.free.push(past);
+        }
+    }
+}
+
 /// Faults for tests.
 #[cfg(all(test, feature = "embedded-model"))]
 impl Past {
@@ -135,22 +235,42 @@ mod tests {
 
     /// Steps of these lengths, of rows that hold their frame's number twice; wants the last `left`.
     fn check(left: usize, steps: &[usize]) {
-        let mut past = Past::new(left, 7);
+        let mut past = Past::new(left);
         past.prepare(2, (1, 3));
-        let mut frame = 7;
+        let mut frame = 0;
         for &step in steps {
             let rows: Vec<u16> = (frame..frame + step).flat_map(|f| [f as u16; 2]).collect();
             past.keep(0, 2, &rows);
             past.keep(1, 2, &rows);
             past.advance(step);
             frame += step;
-            assert_eq!((past.frames(), past.kept()), (frame, left.min(frame - 7)), "{steps:?}");
+            assert_eq!((past.frames(), past.kept()), (frame, left.min(frame)), "{steps:?}");
             let mut found: Vec<u16> = past.rows(1).to_vec();
             found.sort_unstable();
             let expected: Vec<u16> = (frame - past.kept()..frame).flat_map(|f| [f as u16; 2]).collect();
             assert_eq!((past.rows(0).len(), found), (expected.len(), expected), "{left}, {steps:?}");
         }
         assert!(past.bytes() <= 2 * 2 * left * 2 + 3 * 4, "{} bytes", past.bytes());
+    }
+
+    /// Fails when a past is counted out twice or never, or comes with what another utterance left.
+    #[test]
+    fn pasts_are_bounded_and_used_again() {
+        let pasts = Pasts::new(2);
+        let mut first = pasts.lend_bounded(4).unwrap();
+        first.prepare(1, (1, 3));
+        first.keep(0, 2, &[1; 8]);
+        first.keep_convolution(0, &[1.0; 3]);
+        first.advance(4);
+        let (bytes, second) = (first.bytes(), pasts.lend(4));
+        assert!(pasts.full() && pasts.lend_bounded(4).is_none());
+        drop(second);
+        drop(first);
+        assert_eq!(pasts.lent(), 0);
+        let mut again = pasts.lend_bounded(4).unwrap();
+        again.prepare(1, (1, 3));
+        assert_eq!((again.frames(), again.kept(), again.rows(0).len(), again.bytes()), (0, 0, 0, bytes));
+        assert_eq!(again.convolution(0), [0.0; 3]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::endpoint::GRID;
 use super::{Decoded, Job};
-use crate::model::{DecoderState, Past, Vocab};
+use crate::model::{DecoderState, Lent, Vocab};
 use crate::options::{Context, Plan};
 use crate::{Partial, Span, Token, Word};
 
@@ -17,7 +17,7 @@ const FRAME_MS: u64 = 40;
 pub(crate) struct Hypothesis {
     pub state: Arc<DecoderState>,
     /// What the encoder keeps of the frames before `decided`, unless a window is out that has it.
-    pub past: Option<Box<Past>>,
+    pub past: Option<Lent>,
     /// Tokens of the frames before `decided`.
     pub tokens: Vec<Token>,
     peeked: Vec<Token>,
@@ -63,13 +63,19 @@ impl Hypothesis {
         self.stable = self.all().zip(self.before.iter().copied()).take_while(agrees).count();
     }
 
-    /// What the encoder kept, for a step that begins at `decided`; `None` for a window.
-    pub(crate) fn take_past(&mut self, plan: &Plan) -> Option<Box<Past>> {
+    /// What the encoder kept, for a step that begins at `decided`; at the utterance's start what `lend` gives for so
+    /// many frames. `None` for a window: an utterance that began with windows goes on with them.
+    pub(crate) fn take_past(
+        &mut self,
+        plan: &Plan,
+        lend: impl FnOnce(usize) -> Option<Lent>,
+    ) -> Option<Lent> {
         let decided = self.decided as usize;
         let past = self.past.take().filter(|past| past.frames() == decided);
         match plan.context {
             Context::Window => None,
-            Context::Kept => past.or_else(|| Some(Box::new(Past::new(plan.left.into(), decided)))),
+            Context::Kept if decided == 0 => past.or_else(|| lend(plan.left.into())),
+            Context::Kept => past,
         }
     }
 

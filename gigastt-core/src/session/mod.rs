@@ -25,8 +25,8 @@ use self::endpoint::{Endpointer, GRID, Mark, TICK, samples};
 use self::hypothesis::Hypothesis;
 use self::mel_store::MelStore;
 use crate::audio::FrontEnd;
-use crate::model::{BEFORE, DecoderState, MELS, Past, Vocab, encoder_frames};
-use crate::options::{Context, EndpointRule, Mode, Options, Plan};
+use crate::model::{BEFORE, DecoderState, Lent, MELS, Pasts, Vocab, encoder_frames};
+use crate::options::{EndpointRule, Mode, Options, Plan};
 use crate::{End, EndpointReason, Event, Final, Partial, Result, Span, Token};
 
 /// Samples from one mel frame to the next.
@@ -70,7 +70,7 @@ pub(crate) struct Job {
     pub peek: Range<usize>,
     pub state: Arc<DecoderState>,
     /// What the encoder keeps: the window is a step from where it ends, and `mel` begins before that.
-    pub past: Option<Box<Past>>,
+    pub past: Option<Lent>,
     /// The utterance, counted from the stream's start, and the window's first encoder frame in it.
     utterance: u64,
     offset: u32,
@@ -145,6 +145,8 @@ pub(crate) struct Session {
     options: Options,
     vocab: Arc<Vocab>,
     front: Box<dyn FrontEnd>,
+    /// Where what the encoder keeps comes from.
+    pasts: Arc<Pasts>,
     endpointer: Endpointer,
     /// Samples of the tick that is not complete yet.
     tick: [f32; TICK as usize],
@@ -219,6 +221,7 @@ impl Session {
         options: Options,
         vocab: Arc<Vocab>,
         front: Box<dyn FrontEnd>,
+        pasts: Arc<Pasts>,
         passes_max: usize,
     ) -> Self {
         let cut_back = options.mode == Mode::TwoPass;
@@ -227,6 +230,7 @@ impl Session {
             options,
             vocab,
             front,
+            pasts,
             tick: [0.0; TICK as usize],
             tick_filled: 0,
             heard: 0,
@@ -624,16 +628,17 @@ impl Session {
         let step = reach.saturating_sub(plan.right.into()).saturating_sub(decided).min(plan.step_max.into());
         let step_end = decided + step;
         let last = reach.min(step_end + u32::from(plan.right));
-        let (begin, first) = begin(decided, left(step, &plan), &plan);
-        let mel = self.spare.copy(self.mel.frames(encoder_span(utterance.start, begin, last)));
         let utterance = self.utterances.back_mut()?;
+        let past = utterance.hypothesis.take_past(&plan, |left| self.pasts.lend_bounded(left));
+        let (begin, first) = begin(decided, |plan| left(step, plan), &plan, past.is_some());
+        let mel = self.spare.copy(self.mel.frames(encoder_span(utterance.start, begin, last)));
         let job = Job {
             purpose: Purpose::Tentative,
             mel,
             decode: (decided - first) as usize..(step_end - first) as usize,
             peek: (step_end - first) as usize..(last - first) as usize,
             state: Arc::clone(&utterance.hypothesis.state),
-            past: utterance.hypothesis.take_past(&plan),
+            past,
             utterance: utterance.number,
             offset: first,
         };
@@ -663,21 +668,25 @@ impl Session {
         let done = |u: &Utterance| u.ended.as_ref().is_some_and(|e| matches!(e.pass, Pass::Done(..)));
         let utterance = self.utterances.iter_mut().find(|u| !done(u))?;
         let decided = utterance.hypothesis.decided;
-        let (begin, first) = begin(decided, plan.left.into(), &plan);
         let step_end = decided + u32::from(plan.step_min);
         let last = step_end + u32::from(plan.right);
         let (mel, heard) = match &utterance.ended {
             Some(ended) => (&ended.mel, ended.mel.end()),
             None => (&self.mel, self.mel.end()),
         };
+        let full = last <= frames_between(utterance.start, heard);
+        if !full && utterance.ended.is_none() {
+            return None;
+        }
+        // What is committed does not depend on how many other streams speak.
+        let past = utterance.hypothesis.take_past(&plan, |left| Some(self.pasts.lend(left)));
+        let (begin, first) = begin(decided, |plan| plan.left.into(), &plan, past.is_some());
         let origin = utterance.start / HOP;
-        let (frames, decode, peek) = if last <= frames_between(utterance.start, heard) {
+        let (frames, decode, peek) = if full {
             (encoder_span(utterance.start, begin, last), decided..step_end, step_end..last)
-        } else if utterance.ended.is_some() {
+        } else {
             let end = encoder_frames((heard - origin) as usize) as u32;
             (origin + u64::from(begin) * STRIDE as u64..heard, decided..end, end..end)
-        } else {
-            return None;
         };
         let relative = |r: Range<u32>| (r.start - first) as usize..(r.end - first) as usize;
         let job = Job {
@@ -686,7 +695,7 @@ impl Session {
             decode: relative(decode),
             peek: relative(peek),
             state: Arc::clone(&utterance.hypothesis.state),
-            past: utterance.hypothesis.take_past(&plan),
+            past,
             utterance: utterance.number,
             offset: first,
         };
@@ -808,11 +817,12 @@ fn left(step: u32, plan: &Plan) -> u32 {
 }
 
 /// Where the audio of a window begins, whose step begins at `decided`, and its first frame.
-fn begin(decided: u32, left: u32, plan: &Plan) -> (u32, u32) {
-    match plan.context {
-        Context::Window => (decided.saturating_sub(left), decided.saturating_sub(left)),
-        Context::Kept => (decided.saturating_sub(BEFORE as u32), decided),
+fn begin(decided: u32, left: impl Fn(&Plan) -> u32, plan: &Plan, kept: bool) -> (u32, u32) {
+    if kept {
+        return (decided.saturating_sub(BEFORE as u32), decided);
     }
+    let first = decided.saturating_sub(left(&plan.without_kept_context()));
+    (first, first)
 }
 
 /// The smallest step of a tentative window when this many frames of the utterance were heard.

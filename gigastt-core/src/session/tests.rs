@@ -19,7 +19,8 @@ struct Bench {
 
 impl Bench {
     fn new(options: Options) -> Self {
-        let session = Session::new(options, fake::vocab(), Box::<FakeFrontEnd>::default(), 2);
+        let session =
+            Session::new(options, fake::vocab(), Box::<FakeFrontEnd>::default(), Pasts::new(Pasts::MOST), 2);
         Self { session, events: Vec::new(), held: Vec::new(), hold: false }
     }
 
@@ -372,18 +373,27 @@ fn silence_gives_the_memory_back() {
     let mut bench = Bench::new(Options::new(16_000));
     let silence = signal(&[(0, 100)]);
     let silent = kept(|| bench.push(&silence, 3_200));
+    assert_eq!(bench.session.pasts.lent(), 0);
     let speaking = silent + kept(|| bench.push(&signal(&[(1, 500)]), 3_200));
+    assert_eq!(bench.session.pasts.lent(), 1);
     let again = speaking + kept(|| bench.push(&silence, 3_200)) + kept(|| bench.events.clear());
     println!("{silent} bytes, {speaking} after 20 s of speech, {again} when it is silent again");
     assert!(speaking > 500_000, "20 s of mel frames alone are 512,000 bytes");
     assert!(silent < 100_000 && again < 100_000);
+    assert_eq!(bench.session.pasts.lent(), 0);
 }
 
 /// Fails when partials are queued one by one, and when asking a stream for news leaves something behind.
 #[test]
 fn three_hours_of_a_slow_reader_and_of_a_stalled_producer_hold_no_more_than_ten_minutes() {
     let minute = signal(&[(1, 20), (0, 100), (2, 700), (0, 21), (3, 90), (0, 12), (4, 100), (0, 457)]);
-    let mut slow = Session::new(Options::new(16_000), fake::vocab(), Box::<FakeFrontEnd>::default(), 2);
+    let mut slow = Session::new(
+        Options::new(16_000),
+        fake::vocab(),
+        Box::<FakeFrontEnd>::default(),
+        Pasts::new(Pasts::MOST),
+        2,
+    );
     let serve_all = |session: &mut Session| {
         while let Some(job) = session.next_job() {
             session.accept(serve(job));
@@ -406,7 +416,13 @@ fn three_hours_of_a_slow_reader_and_of_a_stalled_producer_hold_no_more_than_ten_
     assert!(held <= ten_minutes, "a slow reader: {ten_minutes} bytes after ten minutes, then {held}");
 
     // In the middle of a word nothing more comes, and the host asks every 20 ms for three hours.
-    let mut stalled = Session::new(Options::new(16_000), fake::vocab(), Box::<FakeFrontEnd>::default(), 2);
+    let mut stalled = Session::new(
+        Options::new(16_000),
+        fake::vocab(),
+        Box::<FakeFrontEnd>::default(),
+        Pasts::new(Pasts::MOST),
+        2,
+    );
     stalled.push(&signal(&[(1, 40)]));
     let mut ask = |times: usize| {
         kept(|| {
@@ -423,7 +439,8 @@ fn three_hours_of_a_slow_reader_and_of_a_stalled_producer_hold_no_more_than_ten_
 #[test]
 fn a_host_that_reads_nothing_is_held_up_at_a_bound() {
     let options = Options { finals_max: 8, ..Options::new(16_000) };
-    let mut session = Session::new(options, fake::vocab(), Box::<FakeFrontEnd>::default(), 2);
+    let mut session =
+        Session::new(options, fake::vocab(), Box::<FakeFrontEnd>::default(), Pasts::new(Pasts::MOST), 2);
     let speech = signal(&[(1, 20), (0, 30)]);
     let mut pushed = 0;
     let held = kept(|| {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::script::{Action, Chunks, Ending, Front, Random, Reader, Script, Stream};
 use crate::engine::batcher::{BATCH_MAX, Batcher, Entry, Spent, Ticket, joins};
 use crate::fake::{self, FAILS, PANICS};
-use crate::model::Vocab;
+use crate::model::{Pasts, Vocab};
 use crate::options::Class;
 use crate::session::{Decoded, Full, Job, Purpose, Reply, Session};
 use crate::{End, Error, ErrorKind, Event};
@@ -60,6 +60,8 @@ struct World<'a> {
     workers: Vec<Worker>,
     frames_max: usize,
     vocab: Arc<Vocab>,
+    /// Fewer than there are streams.
+    pasts: Arc<Pasts>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -128,7 +130,8 @@ pub(super) fn run(script: &Script, signals: &[Vec<f32>], vocab: &Arc<Vocab>) -> 
 
 /// A stream alone, its audio pushed at once, each window served at once.
 pub(super) fn alone(stream: &Stream, signal: &[f32], vocab: &Arc<Vocab>) -> Vec<Event> {
-    let mut session = Session::new(stream.options.clone(), Arc::clone(vocab), Box::<Front>::default(), 1);
+    let mut session =
+        Session::new(stream.options.clone(), Arc::clone(vocab), Box::<Front>::default(), Pasts::new(1), 1);
     let mut events = Vec::new();
     let mut pushed = 0;
     let ends = stream.actions.iter().map(|(at, action)| (*at, Some(action)));
@@ -179,6 +182,7 @@ impl<'a> World<'a> {
             workers: (0..script.workers).map(|_| Worker::default()).collect(),
             frames_max: 0,
             vocab: Arc::clone(vocab),
+            pasts: Pasts::new(2),
         };
         for (index, stream) in script.streams.iter().enumerate() {
             world.at(stream.opens, Step::Open(index));
@@ -224,7 +228,13 @@ impl<'a> World<'a> {
             return;
         }
         let vocab = Arc::clone(&self.vocab);
-        host.session = Some(Session::new(options, vocab, Box::<Front>::default(), self.script.workers));
+        host.session = Some(Session::new(
+            options,
+            vocab,
+            Box::<Front>::default(),
+            Arc::clone(&self.pasts),
+            self.script.workers,
+        ));
         self.at(self.now, Step::Arrive(index));
     }
 

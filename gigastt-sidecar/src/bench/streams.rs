@@ -83,7 +83,7 @@ pub(super) fn run(args: &BenchStreams) -> Exit {
             return Exit::Usage;
         }
     };
-    let engine = match engine::build_to_compare(&args.engine, args.plan.as_slice()) {
+    let engine = match engine::build(&args.engine) {
         Ok(engine) => engine,
         Err(error) => {
             tell(&error);

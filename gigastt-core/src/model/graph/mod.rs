@@ -35,7 +35,9 @@ pub(crate) use self::onnx::{
 use self::onnx::{TensorShapeProto, TypeProto, type_proto};
 use crate::{Error, ErrorKind, Result};
 
-/// A model with its main graph apart. Nodes are sorted, each after those whose values it takes.
+/// A model with its main graph apart. Nodes are sorted, each after those whose values it takes. Clones share
+/// the weights.
+#[derive(Clone)]
 pub(crate) struct Graph {
     /// Everything but the graph: versions, operator sets, functions.
     pub header: ModelProto,

@@ -14,15 +14,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bytes::Bytes;
-
 use super::{AttributeProto, DataType, Graph, NodeProto, TensorProto, ValueInfoProto, uses};
-use crate::model::interface::Encoder;
+use crate::model::interface::{Encoder, Interface, Port};
 use crate::{Error, ErrorKind, Result};
 
 /// Encoder frames of subsampling context before a step that does not begin the utterance: the audio
 /// begins this many frames before the step's first, and they are not given.
 pub(crate) const BEFORE: usize = 2;
+
+/// What the names of all tensors begin with that are added.
+const PREFIX: &str = "gigastt.";
 
 /// The number of the step's first frame in the utterance, i64 `[1]`.
 pub(crate) const OFFSET: &str = "gigastt.offset";
@@ -77,9 +78,9 @@ const PLAIN: [&str; 39] = [
 
 /// A streaming encoder.
 pub(crate) struct Streaming {
-    /// The ONNX file. Inputs: the audio as before, [`OFFSET`], [`STEP`], and those of [`Ports`] for each
-    /// layer; outputs: the frames as before, and those of [`Ports`].
-    pub file: Vec<u8>,
+    /// Inputs: those of before, [`OFFSET`], [`STEP`], and those of [`Ports`] for each layer;
+    /// outputs: those of before, and those of [`Ports`]. A reported length counts the frames before the step.
+    pub graph: Graph,
     pub shape: Shape,
 }
 
@@ -111,12 +112,12 @@ impl Ports {
     }
 }
 
-/// Makes a streaming encoder of the one in `file`.
+/// Makes a streaming encoder of the one in `graph`.
 ///
 /// # Errors
 /// `InvalidModel`, saying what was not understood.
-pub(crate) fn encoder(file: Bytes, ports: &Encoder) -> Result<Streaming> {
-    let mut rewriting = Rewriting::new(Graph::parse(file)?, ports)?;
+pub(crate) fn encoder(graph: Graph, ports: &Encoder) -> Result<Streaming> {
+    let mut rewriting = Rewriting::new(graph, ports)?;
     rewriting.refuse_unknown()?;
     rewriting.subsampling()?;
     rewriting.positions()?;
@@ -127,7 +128,29 @@ pub(crate) fn encoder(file: Bytes, ports: &Encoder) -> Result<Streaming> {
         return Err(refused(format!("{layers} attentions and {found} depthwise convolutions")));
     }
     let shape = Shape { layers, width, past };
-    Ok(Streaming { file: rewriting.finish(ports, shape), shape })
+    Ok(Streaming { graph: rewriting.finish(shape), shape })
+}
+
+/// The tensors of an encoder apart from those that [`encoder`] gave it, and the shape of what it keeps if it
+/// has such.
+pub(crate) fn without_past(graph: &Interface) -> (Interface, Option<Shape>) {
+    let others =
+        |ports: &[Port]| ports.iter().filter(|port| !port.name.starts_with(PREFIX)).cloned().collect();
+    let plain = Interface { inputs: others(&graph.inputs), outputs: others(&graph.outputs) };
+    let layers = (0..).take_while(|layer| is_given(graph, &Ports::of(*layer).keys[0])).count();
+    let first = Ports::of(0).convolution;
+    let dims = graph.inputs.iter().find(|port| port.name == first[0]).map(|port| port.dims.as_slice());
+    let shape = match dims {
+        Some(&[None, Some(width), Some(past)]) if is_given(graph, OFFSET) && is_given(graph, STEP) => {
+            Some(Shape { layers, width, past })
+        }
+        _ => None,
+    };
+    (plain, shape)
+}
+
+fn is_given(graph: &Interface, name: &str) -> bool {
+    graph.inputs.iter().any(|port| port.name == name)
 }
 
 fn refused(what: String) -> Error {
@@ -144,7 +167,6 @@ fn integers<'n>(node: &'n NodeProto, name: &str) -> Option<&'n [i64]> {
 
 struct Rewriting {
     graph: Graph,
-    audio: String,
     /// The node that gives a value.
     makers: HashMap<String, usize>,
     /// Values that depend on what is heard, not only on how long it is.
@@ -171,16 +193,7 @@ impl Rewriting {
                 heard.extend(node.output.iter().cloned());
             }
         }
-        let audio = ports.audio.clone();
-        Ok(Self {
-            graph,
-            audio,
-            makers,
-            heard,
-            before: HashMap::new(),
-            after: Vec::new(),
-            depthwise: Vec::new(),
-        })
+        Ok(Self { graph, makers, heard, before: HashMap::new(), after: Vec::new(), depthwise: Vec::new() })
     }
 
     fn refuse_unknown(&self) -> Result<()> {
@@ -490,16 +503,10 @@ impl Rewriting {
         }
     }
 
-    fn finish(self, ports: &Encoder, shape: Shape) -> Vec<u8> {
+    fn finish(self, shape: Shape) -> Graph {
         let Shape { layers, width, past } = shape;
-        let Self { mut graph, mut before, after, audio, .. } = self;
-        let mut nodes = vec![
-            // As long as the audio is; nothing is padded.
-            NodeProto::of("Shape", [&audio], "gigastt.batch").with(AttributeProto::integer("end", 1)),
-            NodeProto::of("Shape", [&audio], "gigastt.frames").with(AttributeProto::integer("start", 2)),
-            NodeProto::of("Expand", ["gigastt.frames", "gigastt.batch"], &ports.length),
-            NodeProto::of("Add", [STEP, PAST], STEP_AND_PAST),
-        ];
+        let Self { mut graph, mut before, after, .. } = self;
+        let mut nodes = vec![NodeProto::of("Add", [STEP, PAST], STEP_AND_PAST)];
         for (at, node) in graph.body.node.drain(..).enumerate() {
             nodes.extend(before.remove(&at).unwrap_or_default());
             nodes.push(node);
@@ -516,22 +523,19 @@ impl Rewriting {
             constant(FRAME, &[0, 0, width as i64]),
             constant(PAST, &[past as i64]),
         ]);
-        let named =
-            |ports: &[ValueInfoProto], name: &str| ports.iter().find(|port| port.name() == name).cloned();
         let kept: Vec<Ports> = (0..layers).map(Ports::of).collect();
         let rows =
             |name: &str| ValueInfoProto::tensor(name, DataType::Float16).shaped(&[None, None, Some(width)]);
-        let mut inputs: Vec<ValueInfoProto> = named(&graph.body.input, &audio).into_iter().collect();
+        let mut inputs = graph.body.input.clone();
         let one = |name: &str| ValueInfoProto::tensor(name, DataType::Int64).shaped(&[Some(1)]);
         inputs.extend([one(OFFSET), one(STEP)]);
-        let mut outputs: Vec<ValueInfoProto> =
-            named(&graph.body.output, &ports.encoded).into_iter().collect();
+        let mut outputs = graph.body.output.clone();
         for Ports { keys, values, convolution } in kept {
             let past = |name: &str| ValueInfoProto::floats(name).shaped(&[None, Some(width), Some(past)]);
             inputs.extend([rows(&keys[0]), rows(&values[0]), past(&convolution[0])]);
             outputs.extend([rows(&keys[1]), rows(&values[1]), past(&convolution[1])]);
         }
-        graph.part(inputs, outputs).into_bytes()
+        graph.part(inputs, outputs)
     }
 }
 

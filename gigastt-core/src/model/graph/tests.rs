@@ -427,13 +427,13 @@ fn encoder_ports() -> Encoder {
 #[test]
 fn the_embedded_encoder_becomes_one_that_keeps_its_past() {
     let path = folder("models/embedded/v3_e2e_rnnt_encoder.int8w.onnx");
-    let found = streaming::encoder(file(&path), &encoder_ports()).unwrap();
+    let found = streaming::encoder(Graph::parse(file(&path)).unwrap(), &encoder_ports()).unwrap();
     assert_eq!(found.shape, streaming::Shape { layers: 4, width: 160, past: 7 });
-    let graph = Graph::parse(found.file.into()).unwrap();
+    let graph = found.graph;
     let names =
         |ports: &[ValueInfoProto]| ports.iter().map(|port| port.name().to_owned()).collect::<Vec<_>>();
-    assert_eq!(names(&graph.body.input)[..3], ["audio_signal", streaming::OFFSET, streaming::STEP]);
-    assert_eq!((graph.body.input.len(), graph.body.output.len()), (3 + 3 * 4, 1 + 3 * 4));
+    assert_eq!(names(&graph.body.input)[..4], ["audio_signal", "length", streaming::OFFSET, streaming::STEP]);
+    assert_eq!((graph.body.input.len(), graph.body.output.len()), (4 + 3 * 4, 2 + 3 * 4));
     let given: HashSet<&str> = graph.body.node.iter().flat_map(uses).collect();
     assert!(graph.body.input.iter().all(|input| given.contains(input.name())), "an input is not used");
 }
@@ -444,7 +444,7 @@ fn an_encoder_that_is_not_understood_is_refused() {
         let path = folder("models/embedded/v3_e2e_rnnt_encoder.int8w.onnx");
         let mut graph = Graph::parse(file(&path)).unwrap();
         change(&mut graph);
-        let error = streaming::encoder(graph.into_bytes().into(), &encoder_ports()).err().unwrap();
+        let error = streaming::encoder(graph, &encoder_ports()).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::InvalidModel);
         assert!(error.to_string().contains(expected), "{error}, expected {expected}");
     };

@@ -27,7 +27,8 @@ use std::path::{Path, PathBuf};
 use self::store::{Facts, Key, Source, Stored, WEIGHTS, Writer};
 use super::bundle::{Content, Part, Spec};
 use super::graph::quantise::quantise;
-use super::graph::{Graph, attention, pointwise, unfold};
+use super::graph::{Graph, attention, pointwise, streaming, unfold};
+use super::interface::Encoder;
 use super::ort::OrtNetwork;
 use super::{LoadOptions, Provider};
 use crate::{Error, ErrorKind, Model, Result};
@@ -174,14 +175,23 @@ fn make(
     if let Some(present) = present.as_ref().filter(|stored| stored.form == form).and_then(Optimized::of) {
         return Ok(Outcome::Present(present));
     }
-    let expected = check::output(&super::ort::open(spec.clone(), options)?)?;
-    match write(&writer, spec, source, form, key, options, &expected) {
+    let plain = LoadOptions { keeping: false, ..options.clone() };
+    let network = super::ort::open(spec.clone(), &plain)?;
+    let original = Original { output: check::output(&network)?, ports: network.encoder_ports()? };
+    drop(network);
+    match write(&writer, spec, source, form, key, options, &original) {
         Err(error) if form == Form::Int8 && error.kind() == ErrorKind::Inference => {
             log::warn!("{}: {error}; it stays in floats", source.display());
-            write(&writer, spec, source, Form::Fp32, key, options, &expected)
+            write(&writer, spec, source, Form::Fp32, key, options, &original)
         }
         made => made,
     }
+}
+
+/// The encoder that a form is made of: what it gives for the fixed window, and its tensors.
+struct Original {
+    output: Vec<f32>,
+    ports: Encoder,
 }
 
 fn write(
@@ -191,7 +201,7 @@ fn write(
     form: Form,
     key: &Key,
     options: &LoadOptions,
-    expected: &[f32],
+    original: &Original,
 ) -> Result<Outcome> {
     let unfinished = writer.begin()?;
     let rewritten = unfinished.folder.join("rewritten.onnx");
@@ -200,7 +210,13 @@ fn write(
         let origin = Source::of(source, &bytes)?;
         let mut graph = Graph::parse(bytes).map_err(|e| e.in_file(source))?;
         pointwise::to_matrix_products(&mut graph);
-        attention::merge(&mut graph);
+        match streaming::encoder(graph.clone(), &original.ports) {
+            Ok(keeping) => graph = keeping.graph,
+            Err(reason) => {
+                log::info!("{}: its fast form keeps no context: {reason}", source.display());
+                attention::merge(&mut graph);
+            }
+        }
         let products = match form {
             Form::Fp32 => 0,
             Form::Int8 => {
@@ -218,10 +234,10 @@ fn write(
     std::fs::remove_file(&rewritten).map_err(|e| Error::io(&rewritten, &e))?;
     unfinished.weights()?;
     let fast = super::ort::open(spec.with_encoder(part(unfinished.graph(), 0)), options)?;
-    let deviation = check::holds(&fast, form, expected)?;
+    let deviation = check::holds(&fast, form, &original.output)?;
     drop(fast);
     let precise = form == Form::Int8 && super::ort::saturates();
-    let facts = Facts { products, deviation, precise, expected };
+    let facts = Facts { products, deviation, precise, expected: &original.output };
     let stored = writer.commit(&unfinished, key, form, origin, facts)?;
     let made = Optimized::of(&stored);
     made.map(Outcome::Made).ok_or_else(|| Error::new(ErrorKind::Internal, "a form without a note"))
@@ -234,8 +250,7 @@ fn part(graph: PathBuf, size: u64) -> Part {
 /// Opens the model in its fast form, if it has one or is to have one; `None` when it has none. Whatever goes
 /// wrong with it is told in the log.
 pub(super) fn open(spec: &Spec, options: &LoadOptions, wanted: bool) -> Option<(OrtNetwork, Form)> {
-    // An encoder that keeps its past is made from the source.
-    let source = source(spec).filter(|_| options.provider == Provider::Cpu && !options.keeping)?;
+    let source = source(spec).filter(|_| options.provider == Provider::Cpu)?;
     let stored = store::of(source);
     let form = stored.first().map(|stored| stored.form).or(wanted.then(Form::default))?;
     let opened = key(options).and_then(|key| {

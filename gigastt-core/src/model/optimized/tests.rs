@@ -5,7 +5,7 @@ use std::fs;
 use super::*;
 use crate::model::graph::tests::{Written, attention_module, convolution_module, strided_convolution};
 use crate::model::graph::{AttributeProto, NodeProto, TensorProto};
-use crate::model::{Interrupt, LoadOptions, MELS, Variant, load};
+use crate::model::{Interrupt, LoadOptions, MELS, Past, Variant, load};
 
 const ENCODER: &str = "v3_rnnt_encoder.onnx";
 
@@ -276,4 +276,26 @@ fn what_nothing_uses_is_found() {
     assert!(!unfinished.exists() && !made.folder.exists());
     fs::remove_file(folder.path().join(ENCODER)).unwrap();
     assert_eq!(leftovers(folder.path()).len(), 1);
+}
+
+/// Fails when a form is written without what it keeps, or when only the worker that validates it can make steps.
+#[test]
+#[cfg(feature = "embedded-model")]
+fn a_form_keeps_what_it_has_computed() {
+    let folder = tempfile::tempdir().unwrap();
+    let embedded = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/embedded");
+    for part in ["encoder", "decoder", "joint"] {
+        let [from, to] = [".int8w", ""].map(|suffix| format!("v3_e2e_rnnt_{part}{suffix}.onnx"));
+        fs::copy(embedded.join(from), folder.path().join(to)).unwrap();
+    }
+    fs::copy(embedded.join("v3_e2e_rnnt_vocab.txt"), folder.path().join("v3_e2e_rnnt_vocab.txt")).unwrap();
+    optimize(&Model::dir(folder.path()), &OptimizeOptions::default()).unwrap();
+    let options = LoadOptions { keeping: true, ..LoadOptions::default() };
+    let (network, info) = load(&Model::dir(folder.path()), &options).unwrap();
+    assert_eq!((info.optimized, network.keeps()), (Some(Form::Int8), true));
+    for mut lane in [network.lane().unwrap(), network.lane().unwrap()] {
+        let mut past = Past::new(64);
+        let encoded = lane.step(&[-5.0; 80 * MELS], 12, &mut past, &Interrupt::default()).unwrap();
+        assert_eq!((encoded.frames, past.frames(), past.kept()), (20, 12, 12));
+    }
 }
