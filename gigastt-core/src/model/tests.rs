@@ -694,7 +694,7 @@ fn stepwise(
     (left, right): (usize, usize),
     fault: impl Fn(&mut Past),
 ) -> Vec<f32> {
-    let (count, mut past, mut found) = (encoder_frames(mel.len() / MELS), Past::new(left, 0), Vec::new());
+    let (count, mut past, mut found) = (encoder_frames(mel.len() / MELS), Past::new(left), Vec::new());
     let (mut steps, mut first) = (steps.iter().copied().cycle(), 0);
     while first < count {
         let step = steps.next().unwrap().min(count - first);
@@ -740,5 +740,32 @@ fn a_past_is_as_good_as_what_it_stands_for() {
             let off = steps(&mel, &[16], fault);
             assert!(off > 0.1, "{name}: only {off} off with {what}");
         }
+    }
+}
+
+/// Steps give what an independent implementation gives for them; see `tests/data/streaming/README.md`.
+#[test]
+#[cfg(feature = "embedded-model")]
+fn steps_are_those_of_the_reference() {
+    const STEPS: [usize; 7] = [5, 8, 3, 14, 2, 7, 9];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let floats = |name: &str| -> Vec<f32> {
+        let bytes = read(folder.join(name));
+        bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+    };
+    let (mel, expected) = (floats("mel/sample_00.mel"), floats("streaming/sample_00.encoded"));
+    let [mut keeping, _] = keeping_and_plain(&embedded_in_floats());
+    let mut off = |fault: &dyn Fn(&mut Past)| {
+        largest_difference(&stepwise(&mut *keeping, &mel, &STEPS, (12, 5), fault), &expected)
+    };
+    let sound = off(&|_| {});
+    assert!(sound < 1e-3, "{sound} off");
+    for (fault, what) in [
+        (&Past::shift as &dyn Fn(&mut Past), "keys a frame beside their values"),
+        (&Past::restart, "positions that restart"),
+        (&Past::forget, "convolutions that forget"),
+    ] {
+        let off = off(fault);
+        assert!(off > 0.1, "only {off} off with {what}");
     }
 }
