@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use gigastt_core::{Final, Transcript};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::messages::{Word, thousandths};
 
@@ -76,13 +76,24 @@ fn lines(transcript: &Transcript) -> String {
     said.map(|segment| format!("{}\n", segment.text)).collect()
 }
 
+/// Words and segments are copied one by one as they are written: hours of speech have many.
 #[derive(Serialize)]
 struct Record<'a> {
     file: String,
     text: &'a str,
     duration: f64,
-    words: Vec<Word>,
-    segments: Vec<SegmentRecord<'a>>,
+    #[serde(serialize_with = "words")]
+    words: &'a Transcript,
+    #[serde(serialize_with = "segments")]
+    segments: (&'a Transcript, bool),
+}
+
+fn words<S: Serializer>(transcript: &Transcript, out: S) -> Result<S::Ok, S::Error> {
+    out.collect_seq(transcript.words().map(Word::from))
+}
+
+fn segments<S: Serializer>((transcript, tokens): &(&Transcript, bool), out: S) -> Result<S::Ok, S::Error> {
+    out.collect_seq(transcript.segments.iter().map(|segment| SegmentRecord::new(segment, *tokens)))
 }
 
 #[derive(Serialize)]
@@ -110,8 +121,8 @@ impl<'a> Record<'a> {
             file: file.display().to_string(),
             text: &transcript.text,
             duration: thousandths(transcript.duration),
-            words: transcript.words().map(Word::from).collect(),
-            segments: transcript.segments.iter().map(|s| SegmentRecord::new(s, tokens)).collect(),
+            words: transcript,
+            segments: (transcript, tokens),
         }
     }
 }
