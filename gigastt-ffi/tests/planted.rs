@@ -6,6 +6,7 @@
 mod support;
 
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gigastt_ffi::engine::gigastt_engine_retain;
 use gigastt_ffi::error::{gigastt_error, gigastt_error_message, gigastt_error_release};
@@ -38,18 +39,27 @@ fn failure() -> Shared<gigastt_error> {
     Shared(error)
 }
 
-/// A program that fills a buffer while it is being pushed. Nothing but their start orders the two threads.
+/// A program that pushes a buffer which another thread has filled, without anything that hands it over: a relaxed
+/// flag orders the two in time alone.
 fn race() {
     let recognizer = Shared(open(engine(0)));
     let mut samples = signal(&[(1, 10)]);
     let buffer = Shared(samples.as_mut_ptr());
     let length = samples.len();
+    let filled = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        // SAFETY: none, on purpose.
-        let push = scope
-            .spawn(|| push(recognizer.get(), unsafe { std::slice::from_raw_parts(buffer.get(), length) }));
-        // SAFETY: none, on purpose.
-        let fill = scope.spawn(|| unsafe { buffer.get().write_volatile(0.5) });
+        let push = scope.spawn(|| {
+            while !filled.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            // SAFETY: none, on purpose.
+            push(recognizer.get(), unsafe { std::slice::from_raw_parts(buffer.get(), length) })
+        });
+        let fill = scope.spawn(|| {
+            // SAFETY: none, on purpose.
+            unsafe { buffer.get().write_volatile(0.5) };
+            filled.store(true, Ordering::Relaxed);
+        });
         // Joined, so that this race is the only one.
         push.join().unwrap();
         fill.join().unwrap();
