@@ -220,7 +220,7 @@ class Bench:
         if not path.exists():
             command = [self.program, "transcribe", "--format", "json", "--model", self.model, "--quantization", self.int8]
             (record,) = lines([*command, recording])
-            spans = [(segment["start_sample"], segment["end_sample"]) for segment in record["segments"]]
+            spans = [[round(segment[edge] * RATE) for edge in ("start", "end")] for segment in record["segments"]]
             path.write_text(json.dumps(spans))
         return path
 
@@ -277,7 +277,7 @@ def main() -> None:
     results = asked.out / "benchmarks"
     results.mkdir(parents=True, exist_ok=True)
     path = results / f"{started:%Y-%m-%dT%H%M}-{name}.json"
-    path.write_text(json.dumps(found, indent=1) + "\n")
+    path.write_text(json.dumps(found, indent=1).replace(f"{place}/", "") + "\n")
     print(page.write(found, asked.out))
 
 

@@ -21,7 +21,7 @@ def describe() -> dict[str, object]:
         "features": [name for name in FEATURES if name in flags],
         "cores": os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "load": round(os.getloadavg()[0], 2),
         "versions": {name: _version(name) for name in PACKAGES},
     }
