@@ -84,7 +84,7 @@ fn environment(options: &LoadOptions) -> Result<Environment> {
 
 /// Whether the program handed an ONNX Runtime over.
 #[cfg(feature = "ort-link")]
-static LINKED: std::sync::OnceLock<()> = std::sync::OnceLock::new();
+static LINKED: OnceLock<()> = OnceLock::new();
 
 fn is_linked() -> bool {
     #[cfg(feature = "ort-link")]
