@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::batcher::{Entry, Ticket};
 use super::mailbox::Mailbox;
 use super::worker::{Deadline, Queue, timed};
-use super::{Canceller, Inner};
+use super::{Canceller, Inner, Parts};
 use crate::audio::pcm::Sample;
 use crate::audio::resample::Resampler;
 use crate::options::{EndpointRule, Mode, Options, Plan};
@@ -65,19 +65,23 @@ pub struct RecognizerStats {
     pub bytes: usize,
 }
 
+/// What a stream with these options starts with; their plan is brought within the engine's reach.
+fn prepare(parts: &Parts, options: &mut Options) -> Result<(Session, Resampler)> {
+    options.partials = options.partials.map(|plan| parts.within_reach(plan));
+    let resampler = Resampler::new(options.format, options.channels)?;
+    let session = Session::new(
+        options.clone(),
+        parts.network.vocab(),
+        parts.network.front_end(),
+        Arc::clone(&parts.pasts),
+        parts.count,
+    );
+    Ok((session, resampler))
+}
+
 impl Recognizer {
     pub(super) fn open(inner: Arc<Inner>, mut options: Options) -> Result<Self> {
-        let parts = inner.parts()?;
-        options.partials = options.partials.map(|plan| parts.within_reach(plan));
-        let resampler = Resampler::new(options.format, options.channels)?;
-        let front = parts.network.front_end();
-        let session = Session::new(
-            options.clone(),
-            parts.network.vocab(),
-            front,
-            Arc::clone(&parts.pasts),
-            parts.count,
-        );
+        let (session, resampler) = prepare(inner.parts()?, &mut options)?;
         inner.enter()?;
         Ok(Self {
             inner,
@@ -372,17 +376,7 @@ impl Recognizer {
     pub fn restart(&mut self, mut options: Options) -> Result<()> {
         self.inner.check_process()?;
         options.validate()?;
-        let parts = self.inner.parts()?;
-        options.partials = options.partials.map(|plan| parts.within_reach(plan));
-        let resampler = Resampler::new(options.format, options.channels)?;
-        let front = parts.network.front_end();
-        let session = Session::new(
-            options.clone(),
-            parts.network.vocab(),
-            front,
-            Arc::clone(&parts.pasts),
-            parts.count,
-        );
+        let (session, resampler) = prepare(self.inner.parts()?, &mut options)?;
         self.withdraw(|_| true);
         // Replies to what is running go to the old mailbox, and nobody reads them.
         std::mem::take(&mut self.mailbox).cancel();
