@@ -25,6 +25,7 @@ const INTEGER_OPERATORS: [&str; 6] = [
 
 /// Why a graph is not rewritten. It runs as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(not(feature = "optimize"), expect(unreachable_pub, reason = "for tests alone"))]
 pub enum Refusal {
     /// It computes in integers already.
     Quantized {
