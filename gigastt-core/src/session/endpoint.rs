@@ -152,6 +152,13 @@ impl Endpointer {
         }
     }
 
+    /// Where an utterance that is not cut back ends at the latest. One that opens with more speech than it
+    /// may be long has been heard beyond that.
+    pub(crate) fn latest_end(&self, start: u64) -> u64 {
+        // A rule that became stricter takes nothing back.
+        (start + self.longest()).max(self.ruled - self.ruled % GRID)
+    }
+
     /// Where the running utterance's speech was last heard; `None` before any.
     pub(crate) fn last_speech(&self) -> Option<u64> {
         matches!(self.phase, Phase::Running { speech: true, .. }).then_some(self.last_speech)
@@ -238,14 +245,12 @@ impl Endpointer {
 
     /// Cuts an utterance that has grown too long.
     fn cut_at_length(&mut self, start: u64, now: u64) -> Mark {
-        let longest = start + self.longest();
         let at = if self.cut_back {
-            let latest = longest.min(now.saturating_sub(self.lookahead()));
+            let latest = (start + self.longest()).min(now.saturating_sub(self.lookahead()));
             let earliest = (start + samples(self.rule.cut_from_ms)).min(latest);
             self.best_pause(earliest, latest).max(start + GRID)
         } else {
-            // A rule that became stricter takes nothing back either.
-            longest.max(self.ruled - self.ruled % GRID)
+            self.latest_end(start)
         };
         let span = self.trim(start, at);
         self.cut(span, at, EndpointReason::Length)

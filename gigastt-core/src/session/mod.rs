@@ -672,7 +672,11 @@ impl Session {
         let last = step_end + u32::from(plan.right);
         let (mel, heard) = match &utterance.ended {
             Some(ended) => (&ended.mel, ended.mel.end()),
-            None => (&self.mel, self.mel.end()),
+            None => {
+                let longest =
+                    Span { start: utterance.start, end: self.endpointer.latest_end(utterance.start) };
+                (&self.mel, self.mel.end().min(utterance.start / HOP + mel_frames(longest) as u64))
+            }
         };
         let full = last <= frames_between(utterance.start, heard);
         if !full && utterance.ended.is_none() {

@@ -222,6 +222,26 @@ fn a_stricter_rule_takes_no_committed_text_back() {
     assert_eq!(told, [("w1 w3 w5", Length), ("w4", Finish)]);
 }
 
+/// Promises 1 and 3. Fails when windows are cut from all that was heard.
+#[test]
+fn nothing_is_committed_beyond_the_length_bound() {
+    let rule = EndpointRule { speech_ms: 1_400, pre_roll_ms: 1_000, ..EndpointRule::captions() };
+    let rule = EndpointRule { utterance_max_ms: 1_000, cut_from_ms: 0, tail_min_ms: 0, ..rule };
+    let words: Vec<(u32, usize)> = std::iter::once((0, 30)).chain((1..=10).map(|word| (word, 6))).collect();
+    let told = |chunk| {
+        let options = Options::new(16_000).endpoint(rule.clone()).mode(Mode::Incremental);
+        let mut bench = Bench::new(options);
+        bench.push(&signal(&words), chunk);
+        finals(&bench.finish())
+    };
+    // The utterance opens with 2.4 s, the first of which it may keep.
+    let whole = told(usize::MAX);
+    assert_eq!(whole[0].span.samples(), 16_000);
+    for chunk in [1, 160, 256, 441] {
+        assert_eq!(told(chunk), whole, "chunk {chunk}");
+    }
+}
+
 #[test]
 fn mode_incremental_makes_no_whole_window_of_silence() {
     let options = Options::new(16_000).endpoint(EndpointRule::file()).mode(Mode::Incremental);
