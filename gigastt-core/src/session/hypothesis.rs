@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::endpoint::GRID;
-use super::{Decoded, Job};
-use crate::model::{DecoderState, Lent, Vocab};
+use super::{Decoded, Job, mel_frames};
+use crate::model::{DecoderState, Lent, Vocab, encoder_frames};
 use crate::options::{Context, Plan};
 use crate::{Partial, Span, Token, Word};
 
@@ -117,11 +117,11 @@ impl Hypothesis {
         }
     }
 
-    /// The tokens that lie in `span`, of an utterance that starts at sample `start`; their frames
+    /// The tokens of the frames of `span`, of an utterance that starts at sample `start`; their frames
     /// count from the span's start.
     pub(crate) fn within(&self, start: u64, span: Span) -> Vec<Token> {
         let first = ((span.start - start) / GRID) as u32;
-        let last = (span.end - start).div_ceil(GRID) as u32;
+        let last = first + encoder_frames(mel_frames(span)) as u32;
         let inside = self.all().filter(|t| (first..last).contains(&t.frame));
         inside.map(|t| Token { frame: t.frame - first, ..t }).collect()
     }
@@ -198,5 +198,15 @@ mod tests {
         check(&mut hypothesis, 20, &[(0, 10)], "Вклю", 16);
         check(&mut hypothesis, 24, &[(0, 10), (1, 21)], "Вклю", 20);
         check(&mut hypothesis, 28, &[(0, 10), (1, 21)], "Включи", 24);
+    }
+
+    /// Fails when a word counts that begins in the frame after the last one of the span.
+    #[test]
+    fn a_hurried_final_has_the_frames_of_its_span() {
+        let span = Span { start: GRID, end: 10 * GRID + 300 };
+        let token = |frame| Token { id: frame, frame, logprob: -0.1 };
+        let hypothesis = Hypothesis { tokens: (0..20).map(token).collect(), ..Hypothesis::default() };
+        let ids: Vec<u32> = hypothesis.within(0, span).iter().map(|token| token.id).collect();
+        assert_eq!(ids, (1..10).collect::<Vec<_>>());
     }
 }
