@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::script::Script;
@@ -13,6 +13,9 @@ use crate::options::Class;
 
 /// Worlds of each run of the tests.
 const WORLDS: u64 = 10_000;
+/// Worlds that broke a promise once: text was committed beyond an utterance's end; a speech's onset went
+/// untold; a hurried final had a word more than its span.
+const BROKEN: [u64; 5] = [1_004_530, 1_065_322, 1_105_025, 1_043_272, 1_022_145];
 
 /// Runs the world of a seed and checks everything.
 fn check(seed: u64, vocab: &Arc<Vocab>) {
@@ -53,19 +56,24 @@ fn worlds_keep_the_promises() {
     };
     let next = AtomicU64::new(first);
     let more = |seed| soak.map_or(seed < first + WORLDS, |time| started.elapsed() < time);
+    let broken = AtomicBool::new(false);
+    let keeps_them = |seed| {
+        if catch_unwind(AssertUnwindSafe(|| check(seed, &vocab))).is_err() {
+            broken.store(true, Ordering::Relaxed);
+            panic!(
+                "world {seed} breaks a promise; alone: \
+                 GIGASTT_SEED={seed} cargo test -p gigastt-core --features fake-model simulator"
+            );
+        }
+    };
+    BROKEN.into_iter().for_each(keeps_them);
     let work = || {
-        loop {
+        while !broken.load(Ordering::Relaxed) {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if !more(seed) {
                 return;
             }
-            if catch_unwind(AssertUnwindSafe(|| check(seed, &vocab))).is_err() {
-                next.store(u64::MAX / 2, Ordering::Relaxed);
-                panic!(
-                    "world {seed} breaks a promise; alone: \
-                     GIGASTT_SEED={seed} cargo test -p gigastt-core --features fake-model simulator"
-                );
-            }
+            keeps_them(seed);
         }
     };
     std::thread::scope(|scope| {
