@@ -548,6 +548,10 @@ pub(crate) struct Part {
 #[derive(Clone)]
 pub(crate) enum Content {
     File(PathBuf),
+    /// A file that ONNX Runtime saved: there is nothing left to optimise in it, and looking takes longer than the
+    /// rest of loading.
+    #[cfg(feature = "optimize")]
+    Saved(PathBuf),
     Bytes(Bytes),
 }
 
@@ -557,8 +561,11 @@ impl Content {
     /// # Errors
     /// `Io` when the file cannot be read.
     pub(crate) fn read(&self) -> Result<bytes::Bytes> {
+        let read = |path: &Path| Ok(std::fs::read(path).map_err(|e| Error::io(path, &e))?.into());
         match self {
-            Self::File(path) => Ok(std::fs::read(path).map_err(|e| Error::io(path, &e))?.into()),
+            Self::File(path) => read(path),
+            #[cfg(feature = "optimize")]
+            Self::Saved(path) => read(path),
             Self::Bytes(bytes) => Ok(bytes::Bytes::copy_from_slice(bytes)),
         }
     }

@@ -135,7 +135,7 @@ fn suiting(source: &Path, key: &Key) -> Option<Stored> {
 fn source(spec: &Spec) -> Option<&Path> {
     match &spec.graphs.first().content {
         Content::File(path) => Some(path),
-        Content::Bytes(_) => None,
+        Content::Saved(_) | Content::Bytes(_) => None,
     }
 }
 
@@ -244,7 +244,7 @@ fn write(
 }
 
 fn part(graph: PathBuf, size: u64) -> Part {
-    Part { name: graph.display().to_string(), size, content: Content::File(graph) }
+    Part { name: graph.display().to_string(), size, content: Content::Saved(graph) }
 }
 
 /// Opens the model in its fast form, if it has one or is to have one; `None` when it has none. Whatever goes
