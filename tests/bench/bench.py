@@ -3,8 +3,9 @@
     python tests/bench/bench.py PROGRAM C_PROGRAM [--quick | --smoke] [--out FOLDER] [--only PART,PART]
 
 Runs every implementation in a process of its own, in turns, on the same machine, threads, weights and audio, and
-writes FOLDER/results/DATE.json and from it FOLDER/benchmarks.md with its plots (page.py). FOLDER is docs unless
-said otherwise. --smoke takes the embedded model alone and a few seconds of audio: it shows that this works.
+writes FOLDER/benchmarks/DATE.json, each row when it is there, and at the end FOLDER/benchmarks.md with its plots
+(page.py). FOLDER is docs unless said otherwise. What fails has a row that says so, and the rest goes on; the exit
+code is 1 if it was ours. --smoke takes the embedded model alone and a few seconds of audio: it shows that this works.
 """
 
 import argparse
@@ -13,8 +14,9 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ import numpy as np
 
 import machine
 import page
-from process import ChildFailed, forget, measured
+from process import PATIENCE_S, ChildFailed, forget, measured
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -33,41 +35,96 @@ FULL_SIZE = Path.home() / ".cache" / "gigastt" / "bench" / "full-size"
 RATE = 16_000
 PARTIAL_LIMIT_MS, FINAL_LIMIT_MS = 1_500, 2_000
 SPEECH_SHARE = 0.6
+LONGEST_WINDOW_S = 22
+"""Longer recordings are cut."""
+WINDOWS = "64/3/8/64/12/4/16"
+"""The plan of live text without kept context."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A recording that every implementation transcribes."""
+
+    seconds: int
+    threads: int
+    repeats: int
+    audio: str = "read"
+    """`read`: sentence after sentence; `call`: one side of a conversation, which speaks 60 % of the time."""
+    whole: bool = False
+    """Whether the peers get it also as a whole."""
 
 
 @dataclass(frozen=True)
 class Size:
     """How much is measured."""
 
-    lengths: dict[tuple[int, int], int]
-    """Seconds of a recording and threads, and how often each implementation transcribes it."""
+    cases: tuple[Case, ...]
     alone: tuple[int, ...]
     """Longer recordings, for gigastt alone, once."""
     loads: int
     stream_seconds: int
-    sessions: str
-    """What numbers of streams; empty: look for the most."""
-    naive_sessions: str
+    sessions: dict[str, str]
+    """What numbers of streams, by implementation."""
     bindings: tuple[int, int]
     """Seconds of a recording, and how often."""
     memory_sessions: int
+    cancels: int
     drain_sessions: int
     full_size: bool
 
 
-FULL_LENGTHS = {(5, 1): 7, (20, 1): 7, (60, 1): 5, (600, 1): 3, (20, 2): 5, (60, 2): 5}
-FULL = Size(FULL_LENGTHS, (3_600, 7_200), 5, 30, "", "", (60, 9), 100, 32, True)
-QUICK = Size({(20, 1): 2, (60, 1): 2}, (), 1, 10, "2,8,16,24", "2,4,8", (60, 3), 20, 8, True)
-SMOKE = Size({(5, 1): 1}, (), 1, 2, "1", "1", (5, 1), 2, 1, False)
+OURS, EMBEDDED_STREAMS, NAIVE = "gigastt int8", "gigastt, embedded model", "onnx-asr int8, window encoded again"
+FULL = Size(
+    (
+        Case(5, 1, 3),
+        Case(20, 1, 5),
+        Case(60, 1, 3, whole=True),
+        Case(180, 1, 2, "call", whole=True),
+        Case(600, 1, 2, whole=True),
+        Case(20, 2, 3),
+        Case(60, 2, 3),
+    ),
+    (3_600, 7_200),
+    5,
+    25,
+    {OURS: "8,16,24,32,36,40,44,48", EMBEDDED_STREAMS: "32,64,128,192,256", NAIVE: "2,4,6,8,9,10,12"},
+    (60, 9),
+    100,
+    40,
+    32,
+    True,
+)
+QUICK = Size(
+    (Case(20, 1, 2), Case(60, 1, 2, whole=True), Case(60, 1, 1, "call", whole=True)),
+    (),
+    1,
+    10,
+    {OURS: "8,24,40", EMBEDDED_STREAMS: "32", NAIVE: "4,8"},
+    (60, 3),
+    10,
+    10,
+    8,
+    True,
+)
+SMOKE = Size((Case(5, 1, 1), Case(24, 1, 1, "call", whole=True)), (), 1, 2, {OURS: "1", NAIVE: "1"}, (5, 1), 2, 2, 1, False)
+
+
+@dataclass(frozen=True)
+class Files:
+    """A model's folder and the suffix of its files; the fast form that has to run on them."""
+
+    folder: Path
+    suffix: str
+    form: str | None = None
 
 
 @dataclass(frozen=True)
 class Who:
-    """An implementation, and how it is run: a function of (suffix, threads, recording, cuts)."""
+    """An implementation, and how it is run: a function of (threads, recording, cuts)."""
 
     name: str
-    suffix: str
-    command: Callable[[str, int, Path, Path | None], list[str | Path]]
+    command: Callable[[int, Path, Path | None], list[str | Path]]
+    files: Files
 
 
 class Bench:
@@ -75,139 +132,203 @@ class Bench:
 
     def __init__(self, size: Size, program: Path, c_program: Path, place: Path) -> None:
         self.size, self.program, self.c_program, self.place = size, program, c_program, place
-        self.model = FULL_SIZE if size.full_size else EMBEDDED
-        self.int8 = "int8" if size.full_size else "int8w"
-        self.found: dict[str, Any] = {}
+        model = FULL_SIZE if size.full_size else EMBEDDED
+        if size.full_size:
+            self.int8, self.fp32 = self.made_fast("int8"), self.made_fast("fp32")
+            self.plain, self.published = Files(model, ""), Files(model, "int8-published")
+        else:
+            self.int8 = self.published = Files(model, "int8w")
+
+    def made_fast(self, form: str) -> Files:
+        """The plain files' fast form, as `gigastt download` leaves it, in a folder of links beside them."""
+        folder = FULL_SIZE.with_name(f"{FULL_SIZE.name}-{form}")
+        folder.mkdir(exist_ok=True)
+        for name in ("encoder.onnx", "decoder.onnx", "joint.onnx", "vocab.txt"):
+            link = folder / f"v3_e2e_rnnt_{name}"
+            link.unlink(missing_ok=True)
+            link.symlink_to(FULL_SIZE / link.name)
+        tell(f"the fast form, {form}")
+        (made,) = lines([self.program, "optimize", folder, "--json", *(["--fp32"] if form == "fp32" else [])])
+        if made.get("form") != form:
+            raise ChildFailed(f"{folder} was not made fast as {form}: {made}")
+        return Files(folder, "", form)
 
     # What is run.
 
     def python(self, script: str, *rest: str | Path) -> list[str | Path]:
         return [sys.executable, HERE / "children" / script, *rest]
 
-    def rust(self, suffix: str, threads: int, recording: Path, cuts: Path | None = None) -> list[str | Path]:
-        options = ["--model", self.model, "--quantization", suffix, "--threads", str(threads)]
-        return [self.program, "bench", "file", "--json", *options, recording]
+    def ours(self, name: str, files: Files) -> Who:
+        def command(threads: int, recording: Path, cuts: Path | None = None) -> list[str | Path]:
+            options = ["--model", files.folder, "--quantization", files.suffix, "--threads", str(threads)]
+            return [self.program, "bench", "file", "--json", *options, recording]
 
-    def onnx_asr(self, suffix: str, threads: int, recording: Path, cuts: Path | None) -> list[str | Path]:
-        pieces = [cuts] if cuts else []
-        return self.python("onnx_asr_file.py", self.model, suffix, str(threads), recording, *pieces)
+        return Who(name, command, files)
 
-    def sherpa(self, suffix: str, threads: int, recording: Path, cuts: Path | None) -> list[str | Path]:
-        folder = self.place / f"sherpa-{suffix}"
-        if not folder.exists():
-            subprocess.run([sys.executable, HERE / "make_sherpa.py", self.model, suffix, folder], check=True)
-        return self.python("sherpa_file.py", folder, str(threads), recording, *([cuts] if cuts else []))
+    def onnx_asr(self, name: str, files: Files) -> Who:
+        def command(threads: int, recording: Path, cuts: Path | None) -> list[str | Path]:
+            pieces = [cuts] if cuts else []
+            return self.python("onnx_asr_file.py", files.folder, files.suffix, str(threads), recording, *pieces)
+
+        return Who(name, command, files)
+
+    def sherpa(self, name: str, files: Files) -> Who:
+        folder = self.place / f"sherpa-{files.suffix}"
+
+        def command(threads: int, recording: Path, cuts: Path | None) -> list[str | Path]:
+            if not folder.exists():
+                making = [sys.executable, HERE / "make_sherpa.py", files.folder, files.suffix, folder]
+                subprocess.run(list(map(str, making)), check=True)
+            return self.python("sherpa_file.py", folder, str(threads), recording, *([cuts] if cuts else []))
+
+        return Who(name, command, Files(folder, ""))
+
+    def gigastts(self) -> list[Who]:
+        fp32 = [self.ours("gigastt fp32", self.fp32)] if self.size.full_size else []
+        return [self.ours(OURS, self.int8), *fp32]
 
     def peers(self) -> list[Who]:
-        if not self.size.full_size:
-            peers = [("gigastt", self.rust), ("onnx-asr", self.onnx_asr), ("sherpa-onnx", self.sherpa)]
-            return [Who(f"{name} int8", self.int8, run) for name, run in peers]
-        return [
-            Who("gigastt int8", "int8", self.rust),
-            Who("gigastt fp32", "", self.rust),
-            Who("onnx-asr int8", "int8-published", self.onnx_asr),
-            Who("onnx-asr fp32", "", self.onnx_asr),
-            Who("sherpa-onnx int8", "int8-published", self.sherpa),
-            Who("sherpa-onnx fp32", "", self.sherpa),
-        ]
+        fp32 = [self.onnx_asr("onnx-asr fp32", self.plain), self.sherpa("sherpa-onnx fp32", self.plain)] if self.size.full_size else []
+        return [self.onnx_asr("onnx-asr int8", self.published), self.sherpa("sherpa-onnx int8", self.published), *fp32]
 
     def bindings(self) -> list[Who]:
-        def python(suffix: str, threads: int, recording: Path, cuts: Path | None) -> list[str | Path]:
-            return self.python("gigastt_file.py", self.model, suffix, str(threads), recording)
+        folder, suffix = self.int8.folder, self.int8.suffix
 
-        def c(suffix: str, threads: int, recording: Path, cuts: Path | None) -> list[str | Path]:
-            return [self.c_program, self.model, suffix, str(threads), recording]
+        def python(threads: int, recording: Path, cuts: Path | None) -> list[str | Path]:
+            return self.python("gigastt_file.py", folder, suffix, str(threads), recording)
 
-        def sidecar(suffix: str, threads: int, recording: Path, cuts: Path | None) -> list[str | Path]:
-            return self.python("sidecar_file.py", self.program, self.model, suffix, str(threads), recording)
+        def c(threads: int, recording: Path, cuts: Path | None) -> list[str | Path]:
+            return [self.c_program, folder, suffix, str(threads), recording]
 
-        runs = [("Rust", self.rust), ("C", c), ("Python", python), ("service, over loopback", sidecar)]
-        return [Who(name, self.int8, run) for name, run in runs]
+        def sidecar(threads: int, recording: Path, cuts: Path | None) -> list[str | Path]:
+            return self.python("sidecar_file.py", self.program, folder, suffix, str(threads), recording)
 
-    # What is measured.
+        runs = [("C", c), ("Python", python), ("service, over loopback", sidecar)]
+        return [self.ours("Rust", self.int8), *(Who(name, run, self.int8) for name, run in runs)]
 
-    def files(self) -> list[dict[str, Any]]:
-        rows = []
-        for (seconds, threads), repeats in self.size.lengths.items():
-            cuts = self.cuts(self.recording(seconds)) if seconds > 22 else None
-            rows += self.in_turns(self.peers(), seconds, threads, cuts, repeats)
+    # What is measured. Each part gives its rows one after the other.
+
+    def files(self) -> Iterator[dict[str, Any]]:
+        for case in self.size.cases:
+            everybody, cuts = [*self.gigastts(), *self.peers()], None
+            if case.seconds > LONGEST_WINDOW_S:
+                cuts = self.cuts(self.recording(case.seconds, case.audio))
+                if case.whole:
+                    everybody += [Who(f"{who.name}, whole", without_cuts(who), who.files) for who in self.peers()]
+                if self.size.full_size and (case.seconds, case.threads, case.audio) == (60, 1, "read"):
+                    everybody.append(self.ours("gigastt, published int8 as it is", self.published))
+            yield from self.in_turns(everybody, case, cuts)
         for seconds in self.size.alone:
-            rows += self.in_turns(self.peers()[:1], seconds, 1, None, 1)
-        return rows
+            yield from self.in_turns(self.gigastts()[:1], Case(seconds, 1, 1), None)
 
-    def binding_costs(self) -> list[dict[str, Any]]:
+    def binding_costs(self) -> Iterator[dict[str, Any]]:
         seconds, repeats = self.size.bindings
-        return self.in_turns(self.bindings(), seconds, 1, None, repeats)
+        yield from self.in_turns(self.bindings(), Case(seconds, 1, repeats), None)
 
-    def in_turns(
-        self, all_of: list[Who], seconds: int, threads: int, cuts: Path | None, repeats: int
-    ) -> list[dict[str, Any]]:
-        """Each implementation `repeats` times, the first one another one each time."""
-        runs: dict[str, list[dict[str, Any]]] = {who.name: [] for who in all_of}
-        recording = self.recording(seconds)
-        for repeat in range(repeats):
-            for who in [*all_of[repeat % len(all_of) :], *all_of[: repeat % len(all_of)]]:
-                tell(f"{who.name}, {seconds} s, {threads} threads, {repeat + 1} of {repeats}")
-                runs[who.name].append(measured(who.command(who.suffix, threads, recording, cuts), threads))
-        return [{"who": name, "seconds": seconds, "threads": threads, "runs": found} for name, found in runs.items()]
+    def in_turns(self, everybody: list[Who], case: Case, cuts: Path | None) -> list[dict[str, Any]]:
+        """Each implementation `repeats` times, the first one another one each time. Who fails is not asked again."""
+        rows = {
+            who.name: {"who": who.name, "seconds": case.seconds, "threads": case.threads, "audio": case.audio, "runs": []}
+            for who in everybody
+        }
+        recording = self.recording(case.seconds, case.audio)
+        for repeat in range(case.repeats):
+            first = repeat % len(everybody)
+            for who in [*everybody[first:], *everybody[:first]]:
+                row = rows[who.name]
+                if "failed" in row:
+                    continue
+                tell(f"{who.name}, {case.seconds} s, {case.threads} threads, {repeat + 1} of {case.repeats}")
+                try:
+                    row["runs"].append(checked(measured(who.command(case.threads, recording, cuts), case.threads), who.files))
+                except ChildFailed as failed:
+                    tell(str(failed))
+                    row["failed"] = failed.reason
+        return list(rows.values())
 
-    def loads(self) -> list[dict[str, Any]]:
-        rows = []
-        recording = self.recording(5)
+    def loads(self) -> Iterator[dict[str, Any]]:
+        recording, everybody = self.recording(5), [*self.gigastts(), *self.peers()]
+        if self.size.full_size:
+            everybody.append(self.ours("gigastt, published int8 as it is", self.published))
         for cold in (True, False):
-            runs: dict[str, list[float]] = {who.name: [] for who in self.peers()}
+            runs: dict[str, list[float]] = {who.name: [] for who in everybody}
+            failed: dict[str, str] = {}
             for _ in range(self.size.loads):
-                for who in self.peers():
+                for who in (who for who in everybody if who.name not in failed):
                     tell(f"loading {who.name}, {'cold' if cold else 'warm'}")
+                    command = who.command(1, recording, None)
                     if cold:
-                        forget(self.model)
-                    runs[who.name].append(measured(who.command(who.suffix, 1, recording, None), 1)["load_s"])
-            rows += [{"who": name, "cold": cold, "load_s": found} for name, found in runs.items()]
-        return rows
+                        forget(who.files.folder)
+                    try:
+                        runs[who.name].append(checked(measured(command, 1), who.files)["load_s"])
+                    except ChildFailed as error:
+                        failed[who.name] = error.reason
+            for name, found in runs.items():
+                yield {"who": name, "cold": cold, "load_s": found} | ({"failed": failed[name]} if name in failed else {})
 
-    def streams(self) -> list[dict[str, Any]]:
+    def streams(self) -> Iterator[dict[str, Any]]:
         limits = ["--partial-limit", str(PARTIAL_LIMIT_MS), "--final-limit", str(FINAL_LIMIT_MS)]
         options = ["--seconds", str(self.size.stream_seconds), "--speech-share", str(SPEECH_SHARE), *limits, "--threads", "2"]
-        sessions = ["--sessions", self.size.sessions] if self.size.sessions else []
-        command = [self.program, "bench", "streams", "--json", *options, *sessions, "--model"]
-        crowds = [("gigastt int8", [*command, self.model, "--quantization", self.int8])]
-        if self.size.full_size:
-            crowds += [("gigastt, embedded model", [*command, "embedded"])]
-        naive = [self.model, "int8-published" if self.size.full_size else self.int8, "2", str(self.size.stream_seconds)]
-        naive += [str(SPEECH_SHARE), str(PARTIAL_LIMIT_MS), str(FINAL_LIMIT_MS), SAMPLES]
-        naive += [self.size.naive_sessions] if self.size.naive_sessions else []
-        crowds += [("onnx-asr int8, window encoded again", self.python("naive_streams.py", *naive))]
-        rows = []
-        for name, line in crowds:
-            tell(f"streams: {name}")
-            *found, summary = lines(line)
-            rows.append({"who": name, "rows": found, "summary": summary})
-        return rows
+        naive = [self.published.folder, self.published.suffix, "2", str(self.size.stream_seconds), str(SPEECH_SHARE)]
+        naive += [str(PARTIAL_LIMIT_MS), str(FINAL_LIMIT_MS), SAMPLES]
+        crowds = {
+            OURS: [*self.crowd(self.int8), *options, "--sessions"],
+            EMBEDDED_STREAMS: [self.program, "bench", "streams", "--json", "--model", "embedded", *options, "--sessions"],
+            NAIVE: self.python("naive_streams.py", *naive),
+        }
+        for name, sessions in self.size.sessions.items():
+            tell(f"streams: {name}, {sessions}")
+            try:
+                *found, summary = lines([*crowds[name], sessions])
+                if name == OURS:
+                    checked(summary, self.int8)
+                yield {"who": name, "rows": found, "summary": summary}
+            except ChildFailed as failed:
+                tell(str(failed))
+                yield {"who": name, "rows": [], "failed": failed.reason}
+
+    def crowd(self, files: Files) -> list[str | Path]:
+        return [self.program, "bench", "streams", "--json", "--model", files.folder, "--quantization", files.suffix]
+
+    def encoders(self) -> Iterator[dict[str, Any]]:
+        """The encoders of the peers alone, one window of 20 s a call."""
+        for name, files in [("onnx-asr int8", self.published), ("onnx-asr fp32", self.plain)] if self.size.full_size else []:
+            yield {"who": name} | measured(self.python("encoder.py", files.folder, files.suffix, "20"), 1)
 
     def memory(self) -> dict[str, Any]:
         sessions = str(self.size.memory_sessions)
-        command = self.python("memory.py", self.model, self.int8, "1", self.recording(20), sessions)
-        return measured(command, 1)
+        found = measured(self.python("memory.py", self.int8.folder, self.int8.suffix, "1", self.recording(20), sessions), 1)
+        # The same number of streams, more than the machine serves, with each kind of context.
+        for context, plan in [("kept", []), ("windows", ["--plan", WINDOWS])]:
+            asked = ["--seconds", "5", "--sessions", sessions, "--idle", sessions, "--threads", "2", *plan]
+            row, _ = lines([*self.crowd(self.int8), *asked])
+            found[f"{context}_kb"] = row["kb_per_session"]
+        return checked(found, self.int8)
+
+    def cancel(self) -> dict[str, Any]:
+        cancels = str(self.size.cancels)
+        return measured(self.python("cancel.py", self.int8.folder, self.int8.suffix, self.recording(20), cancels), 1)
 
     def drain(self) -> dict[str, Any]:
-        sessions = str(self.size.drain_sessions)
-        command = self.python("drain.py", self.program, self.model, self.int8, "2", self.recording(20), sessions)
-        return measured(command, 2)
+        folder, suffix, sessions = self.int8.folder, self.int8.suffix, str(self.size.drain_sessions)
+        return measured(self.python("drain.py", self.program, folder, suffix, "2", self.recording(20), sessions), 2)
 
     def peak(self) -> dict[str, Any]:
         return measured(self.python("peak.py"), 1)
 
     # What is spoken.
 
-    def recording(self, seconds: int) -> Path:
+    def recording(self, seconds: int, audio: str = "read") -> Path:
         """Sentences of the tests with pauses between them; the same ones each time."""
-        path = self.place / f"{seconds}.wav"
+        path = self.place / f"{audio}-{seconds}.wav"
         if not path.exists():
             rng, parts, left = np.random.default_rng(seconds), [], seconds * RATE
             sentences = [read_pcm(sample) for sample in sorted(SAMPLES.glob("*.wav"))]
             while left > 0:
-                pause = rng.integers(-6, 7, int(rng.uniform(0.3, 0.9) * RATE)).astype("<i2")
-                parts += [sentences[rng.integers(len(sentences))], pause]
+                sentence, pause_s = sentences[rng.integers(len(sentences))], rng.uniform(0.3, 0.9)
+                if audio == "call":
+                    pause_s = len(sentence) / RATE * (1 / SPEECH_SHARE - 1)
+                parts += [sentence, rng.integers(-6, 7, int(pause_s * RATE)).astype("<i2")]
                 left -= len(parts[-1]) + len(parts[-2])
             with wave.open(str(path), "wb") as wav:
                 wav.setparams((1, 2, RATE, 0, "NONE", ""))
@@ -218,11 +339,22 @@ class Bench:
         """Where gigastt cuts the recording, for those that cannot take a long one."""
         path = recording.with_suffix(".json")
         if not path.exists():
-            command = [self.program, "transcribe", "--format", "json", "--model", self.model, "--quantization", self.int8]
-            (record,) = lines([*command, recording])
+            options = ["--format", "json", "--model", self.int8.folder, "--quantization", self.int8.suffix]
+            (record,) = lines([self.program, "transcribe", *options, recording])
             spans = [[round(segment[edge] * RATE) for edge in ("start", "end")] for segment in record["segments"]]
             path.write_text(json.dumps(spans))
         return path
+
+
+def without_cuts(who: Who) -> Callable[[int, Path, Path | None], list[str | Path]]:
+    return lambda threads, recording, _: who.command(threads, recording, None)
+
+
+def checked(run: dict[str, Any], files: Files) -> dict[str, Any]:
+    """The run, if the fast form ran that was to: an engine falls back to what it finds."""
+    if files.form is not None and run.get("optimized") != files.form:
+        raise ChildFailed(f"{files.folder}: the fast form {files.form} did not run, but {run.get('optimized')}")
+    return run
 
 
 def read_pcm(path: Path) -> np.ndarray:
@@ -232,7 +364,10 @@ def read_pcm(path: Path) -> np.ndarray:
 
 def lines(command: list[str | Path]) -> list[dict[str, Any]]:
     words = list(map(str, command))
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired as late:
+        raise ChildFailed(f"{words} took more than {PATIENCE_S} s") from late
     if done.returncode != 0:
         raise ChildFailed(f"{words} ended with {done.returncode}:\n{done.stderr[-2000:]}")
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -242,7 +377,7 @@ def tell(what: str) -> None:
     print(f"{datetime.datetime.now():%H:%M:%S}  {what}", file=sys.stderr, flush=True)
 
 
-PARTS = ["files", "binding_costs", "loads", "streams", "memory", "drain", "peak"]
+PARTS = ["peak", "encoders", "files", "binding_costs", "loads", "streams", "memory", "cancel", "drain"]
 
 
 def main() -> None:
@@ -255,30 +390,66 @@ def main() -> None:
     arguments.add_argument("--only", type=lambda text: text.split(","), default=PARTS, help=", ".join(PARTS))
     asked = arguments.parse_args()
     name, size = next((n, s) for n, s, on in [("smoke", SMOKE, asked.smoke), ("quick", QUICK, asked.quick), ("full", FULL, True)] if on)
+    started = datetime.datetime.now(datetime.UTC)
+    described = {
+        "started": started.isoformat(timespec="seconds"),
+        "size": name,
+        "revision": machine.revision(ROOT),
+        "machine": machine.describe(),
+    }
     if size.full_size:
         tell("the full-size model")
         subprocess.run([sys.executable, HERE / "make_full_size.py", "--published-int8"], check=True)
     with tempfile.TemporaryDirectory() as place:
         bench = Bench(size, asked.program.resolve(), asked.c_program.resolve(), Path(place))
-        started = datetime.datetime.now(datetime.UTC)
-        found = {
-            "started": started.isoformat(timespec="seconds"),
-            "size": name,
-            "revision": machine.revision(ROOT),
-            "machine": machine.describe(),
-            "model": machine.hashes(bench.model, ""),
-        }
-        for suffix in ("int8", "int8-published") if size.full_size else ("int8w",):
-            found["model"] |= machine.hashes(bench.model, f".{suffix}")
-        for part in asked.only:
-            tell(part)
-            found[part] = getattr(bench, part)()
-        found["took_s"] = (datetime.datetime.now(datetime.UTC) - started).total_seconds()
-    results = asked.out / "benchmarks"
-    results.mkdir(parents=True, exist_ok=True)
-    path = results / f"{started:%Y-%m-%dT%H%M}-{name}.json"
-    path.write_text(json.dumps(found, indent=1).replace(f"{place}/", "") + "\n")
+        model = machine.hashes(bench.published.folder, f".{bench.published.suffix}")
+        if size.full_size:
+            model |= machine.hashes(bench.plain.folder, "")
+        path = asked.out / "benchmarks" / f"{started:%Y-%m-%dT%H%M}-{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found = run(bench, asked.only, described | {"model": model}, lambda found: save(found, path, place))
     print(page.write(found, asked.out))
+    ours = [what for what in failures(found) if not what.startswith(("onnx-asr", "sherpa-onnx"))]
+    sys.exit("failed: " + "; ".join(ours) if ours else 0)
+
+
+def run(bench: Bench, parts: list[str], found: dict[str, Any], keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Measures part by part and keeps what was found after each row. A part that fails says so."""
+    started = time.monotonic()
+    for part in parts:
+        tell(part)
+        try:
+            rows = getattr(bench, part)()
+            if isinstance(rows, dict):
+                found[part] = rows
+            else:
+                found[part] = []
+                for row in rows:
+                    found[part].append(row)
+                    found["took_s"] = time.monotonic() - started
+                    keep(found)
+        except (ChildFailed, OSError, ValueError, KeyError, subprocess.SubprocessError) as failed:
+            tell(f"{part}: {failed}")
+            found.setdefault("failed", {})[part] = reason(failed)
+        found["took_s"] = time.monotonic() - started
+        keep(found)
+    return found
+
+
+def reason(failed: Exception) -> str:
+    return failed.reason if isinstance(failed, ChildFailed) else f"{type(failed).__name__}: {failed}"
+
+
+def failures(found: dict[str, Any]) -> list[str]:
+    """Who failed, and which parts."""
+    rows = [row for part in PARTS if isinstance(found.get(part), list) for row in found[part]]
+    return [f"{row['who']}: {row['failed']}" for row in rows if "failed" in row] + [
+        f"{part}: {why}" for part, why in found.get("failed", {}).items()
+    ]
+
+
+def save(found: dict[str, Any], path: Path, place: str) -> None:
+    path.write_text(json.dumps(found, indent=1).replace(f"{place}/", "") + "\n")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
     python tests/bench/compare.py [OLD.json NEW.json]
 
-Without names: the last two of the same size in docs/benchmarks. A change is marked when it is larger than the
-spreads of both runs together. Ends with 1 if something became slower.
+Without names: the last two of the same size in docs/benchmarks. Two runs agree on a case when their medians lie within
+both spreads, each taken as SPREAD_MIN at least: the minutes of a machine differ that much. What lies farther apart is
+marked, and the last line says on how many cases the runs agree. Ends with 1 if something became slower.
 """
 
 import json
@@ -13,23 +14,31 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+SPREAD_MIN = 0.02
 
 
 def timings(found: dict[str, Any]) -> dict[str, list[float]]:
-    """Seconds of each case."""
+    """Seconds of each case that was measured more than once."""
     rows = [*found.get("files", []), *(row | {"who": f"{row['who']}, binding"} for row in found.get("binding_costs", []))]
-    cases = {f"{row['who']}, {row['seconds']} s, {row['threads']} threads": [run["wall_s"] for run in row["runs"]] for row in rows}
+    cases = {}
+    for row in rows:
+        kind = ", a call" if row.get("audio") == "call" else ""
+        cases[f"{row['who']}, {row['seconds']} s{kind}, {row['threads']} threads"] = [run["wall_s"] for run in row["runs"]]
     for row in found.get("loads", []):
         cases[f"{row['who']}, loading {'cold' if row['cold'] else 'warm'}"] = row["load_s"]
-    return cases
+    return {case: values for case, values in cases.items() if len(values) > 1}
 
 
 def streams(found: dict[str, Any]) -> dict[str, int]:
-    return {crowd["who"]: crowd["summary"]["effective_sessions"] for crowd in found.get("streams", [])}
+    return {crowd["who"]: crowd["summary"]["effective_sessions"] for crowd in found.get("streams", []) if "summary" in crowd}
 
 
 def relative_spread(values: list[float]) -> float:
     return (max(values) - min(values)) / 2 / statistics.median(values)
+
+
+def stated_spread(values: list[float]) -> float:
+    return max(relative_spread(values), SPREAD_MIN)
 
 
 def last_two() -> list[Path]:
@@ -44,16 +53,20 @@ def main() -> None:
     old_path, new_path = map(Path, sys.argv[1:3]) if len(sys.argv) > 2 else last_two()
     old, new = json.loads(old_path.read_text()), json.loads(new_path.read_text())
     print(f"{old_path.name} -> {new_path.name}")
-    before, after, slower = timings(old), timings(new), 0
-    for case in [case for case in before if case in after]:
+    before, after, slower, faster = timings(old), timings(new), 0, 0
+    shared = [case for case in before if case in after]
+    for case in shared:
         a, b = statistics.median(before[case]), statistics.median(after[case])
-        sure = abs(b / a - 1) > relative_spread(before[case]) + relative_spread(after[case])
-        slower += sure and b > a
-        print(f"{case:<52} {a:9.3f} s {b:9.3f} s {100 * (b / a - 1):+7.1f} %{'  *' if sure else ''}")
+        apart = abs(b / a - 1) > stated_spread(before[case]) + stated_spread(after[case])
+        slower += apart and b > a
+        faster += apart and b < a
+        print(f"{case:<60} {a:9.3f} s {b:9.3f} s {100 * (b / a - 1):+7.1f} %{'  *' if apart else ''}")
     most = streams(new)
     for who, count in streams(old).items():
         if who in most:
-            print(f"{who + ', streams':<52} {count:>11} {most[who]:>11}")
+            print(f"{who + ', streams':<60} {count:>11} {most[who]:>11}")
+    agreeing = len(shared) - slower - faster
+    print(f"the runs agree on {agreeing} of {len(shared)} cases; {slower} became slower, {faster} faster")
     sys.exit(1 if slower else 0)
 
 

@@ -6,7 +6,6 @@
 import json
 import statistics
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,12 @@ matplotlib.rcParams |= {"svg.hashsalt": "gigastt", "font.size": 10, "axes.spines
 
 from matplotlib import pyplot as plt  # noqa: E402
 
+from compare import SPREAD_MIN  # noqa: E402
+
 LAYERS, WIDTH, FEED_FORWARD, MELS = 16, 768, 3_072, 64
 FRAME_S = 0.04
+MINUTES = 40
+OURS, PEERS = "gigastt int8", ("onnx-asr int8", "onnx-asr fp32")
 COLOURS = {"gigastt int8": "#0a7", "gigastt fp32": "#7cb", "onnx-asr int8": "#c42", "onnx-asr fp32": "#e9a", "sherpa-onnx int8": "#46b", "sherpa-onnx fp32": "#9ad"}
 
 
@@ -27,18 +30,17 @@ def write(found: dict[str, Any], folder: Path) -> Path:
     pictures = folder / "benchmarks"
     pictures.mkdir(parents=True, exist_ok=True)
     parts = [head(found)]
-    if "files" in found:
-        parts.append(files(found["files"], found.get("peak"), pictures))
-    if "streams" in found:
+    if found.get("files"):
+        parts.append(files(found["files"], pictures))
+        parts.append(ratios(found["files"], found.get("encoders", [])))
+        parts.append(where_time_goes(found["files"], found.get("peak")))
+    if found.get("streams"):
         parts.append(streams(found["streams"], pictures))
-    if "loads" in found:
+    if found.get("loads"):
         parts.append(loads(found["loads"]))
-    if "memory" in found:
-        parts.append(memory(found["memory"]))
-    if "binding_costs" in found:
-        parts.append(bindings(found["binding_costs"]))
-    if "drain" in found:
-        parts.append(drain(found["drain"]))
+    for name, write_part in [("memory", memory), ("binding_costs", bindings), ("cancel", cancel), ("drain", drain)]:
+        if found.get(name):
+            parts.append(write_part(found[name]))
     parts.append(tail(found))
     path = folder / "benchmarks.md"
     path.write_text("\n\n".join(part.strip() for part in parts) + "\n")
@@ -48,18 +50,16 @@ def write(found: dict[str, Any], folder: Path) -> Path:
 def head(found: dict[str, Any]) -> str:
     machine = found["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
-    model = {
-        "full": "GigaAM v3 e2e_rnnt in full size with random weights ([how it is made](../tests/bench/README.md)).",
-        "quick": "GigaAM v3 e2e_rnnt in full size with random weights ([how it is made](../tests/bench/README.md)).",
-        "smoke": "The embedded model.",
-    }[found["size"]]
+    full_size = "GigaAM v3 e2e_rnnt in full size with random weights ([how it is made](../tests/bench/README.md))."
+    model = "The embedded model." if found["size"] == "smoke" else full_size
     return f"""
 # Benchmarks
 
-This page is written by `make bench` (about an hour) or `make bench-quick` (some minutes); this one by a {found["size"]} run of
+This page is written by `make bench` (about {MINUTES} minutes) or `make bench-quick` (some minutes); this one by a {found["size"]} run of
 {found["took_s"] / 60:.0f} minutes on {found["started"]}, revision {found["revision"]}. Everything below was measured in that one run, each
 implementation in processes of its own and in turns with the others, on the same audio, weights and threads. Figures
-are medians; ± is half the distance between the fastest and the slowest run, in % of the median.
+are medians; ± is half the distance between the fastest and the slowest run, in % of the median, and two runs agree when
+their medians lie within both spreads, each taken as {100 * SPREAD_MIN:.0f} % at least.
 
 | | |
 |---|---|
@@ -73,61 +73,115 @@ nothing about words.
 """
 
 
-def files(rows: list[dict[str, Any]], peak: dict[str, Any] | None, pictures: Path) -> str:
-    names = list(dict.fromkeys(row["who"] for row in rows))
-    table = [
-        "## Recordings",
-        "Real-time factor of the transcription (seconds of work for a second of audio; loading apart), and the whole "
-        "process: wall time, processor time, peak memory. Recordings of more than 22 s are cut where gigastt cuts them, "
-        "for all; the others have the cut list for nothing. int8 of the others is the form that is published (every operator, "
-        "unsigned), int8 of gigastt its own from the same weights. sherpa-onnx takes them as a NeMo transducer "
-        "(`tests/bench/make_sherpa.py`) with a front-end of its own.",
-        "| audio | threads | implementation | RTF | ± | process, s | processor, s | peak, MB | gigastt int8 is faster |\n|---|---|---|---|---|---|---|---|---|",
-    ]
-    best = {}
+FILES_TEXT = """## Recordings
+
+Real-time factor of the transcription (seconds of work for a second of audio; loading apart), and the whole process:
+wall time, processor time, peak memory.
+
+- *gigastt int8* and *fp32* are the [fast forms](models.md) that `gigastt download` and `gigastt optimize` make of the
+  published fp32 files. *As it is*: the engine on the published int8 files, for which nothing was made.
+- int8 of the others is the form that is published (every operator, unsigned). sherpa-onnx takes them as a NeMo
+  transducer (`tests/bench/make_sherpa.py`) with a front-end of its own.
+- Recordings of more than 22 s are cut where gigastt cuts them, for all; the others have the cut list for nothing.
+  *Whole*: they get the recording as their users hand it over. The model's table of positions ends at 200 s.
+- In a *call* a voice speaks 60 % of the time, with the pauses of one side of a conversation; the other recordings are
+  read, sentence after sentence. gigastt leaves pauses out, and so does its cut list.
+"""
+
+
+def files(rows: list[dict[str, Any]], pictures: Path) -> str:
+    heads = ["audio", "threads", "implementation", "RTF", "±", "process, s", "processor, s", "peak, MB", "gigastt int8 is faster"]
+    table = ["| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|"]
+    best = best_walls(rows)
     for row in rows:
-        walls = [run["wall_s"] for run in row["runs"]]
-        best[row["seconds"], row["threads"], row["who"]] = statistics.median(walls)
-    for row in rows:
-        key = (row["seconds"], row["threads"])
-        wall = best[*key, row["who"]]
-        ours = best.get((*key, "gigastt int8"))
-        ratio = f"{wall / ours:.2f} x" if ours and row["who"] != "gigastt int8" else ""
+        start = f"| {audio(row)} | {row['threads']} | {row['who']} |"
+        if not row["runs"]:
+            table.append(f"{start} failed: {row['failed'].replace('|', '/')} | | | | | |")
+            continue
+        case = case_of(row)
+        wall, ours = best[*case, row["who"]], best.get((*case, OURS))
+        ratio = f"{wall / ours:.2f} x" if ours and row["who"] != OURS else ""
         whole = [statistics.median(run[name] for run in row["runs"]) for name in ("process_s", "cpu_s", "peak_mb")]
         table.append(
-            f"| {span(row['seconds'])} | {row['threads']} | {row['who']} | {wall / row['seconds']:.4f} | {spread(row['runs'])} | "
+            f"{start} {wall / row['seconds']:.4f} | {spread([run['wall_s'] for run in row['runs']])} | "
             f"{whole[0]:.2f} | {whole[1]:.2f} | {whole[2]:.0f} | {ratio} |"
         )
-    text = table[0] + "\n\n" + textwrap.fill(table[1], 115) + "\n\n" + "\n".join(table[2:])
-    lengths = sorted({row["seconds"] for row in rows if row["threads"] == 1})
+    read = {(seconds, who): wall for (seconds, threads, kind, who), wall in best.items() if (threads, kind) == (1, "read")}
+    lengths = sorted({seconds for seconds, _ in read})
     figure, axes = plt.subplots(figsize=(7, 3.6))
-    for name in names:
-        points = [(s, best[s, 1, name] / s) for s in lengths if (s, 1, name) in best]
-        axes.plot(*zip(*points, strict=True), marker="o", label=name, color=COLOURS.get(name))
+    for name in dict.fromkeys(who for _, who in read if who in COLOURS):
+        points = [(s, read[s, name] / s) for s in lengths if (s, name) in read]
+        axes.plot(*zip(*points, strict=True), marker="o", label=name, color=COLOURS[name])
     axes.set(xscale="log", xlabel="seconds of audio", ylabel="real-time factor, one thread", ylim=(0, None))
     axes.set_xticks(lengths, [span(s) for s in lengths])
     axes.minorticks_off()
-    axes.legend(frameon=False)
+    if axes.lines:
+        axes.legend(frameon=False)
     save(figure, pictures / "recordings.svg")
-    text += "\n\n![Real-time factor against length](benchmarks/recordings.svg)"
-    return text + "\n\n" + where_time_goes(rows, peak)
+    return FILES_TEXT + "\n" + "\n".join(table) + "\n\n![Real-time factor against length](benchmarks/recordings.svg)"
+
+
+def case_of(row: dict[str, Any]) -> tuple[int, int, str]:
+    return row["seconds"], row["threads"], row["audio"]
+
+
+def audio(row: dict[str, Any]) -> str:
+    return span(row["seconds"]) + (", a call" if row["audio"] == "call" else "")
+
+
+def best_walls(rows: list[dict[str, Any]]) -> dict[tuple[int, int, str, str], float]:
+    """Median seconds by case and implementation."""
+    return {(*case_of(row), row["who"]): statistics.median(run["wall_s"] for run in row["runs"]) for row in rows if row["runs"]}
+
+
+def ratios(rows: list[dict[str, Any]], encoders: list[dict[str, Any]]) -> str:
+    """How many times faster gigastt int8 is than onnx-asr, and what of that comes from where."""
+    text = f"""### Where the ratio comes from
+
+How many times faster {OURS} is than onnx-asr on one thread: its encoder alone, on one window of 20 s; on the same
+pieces; and against recordings handed over whole. The first is what the fast form gives, and
+[how far that is from what the processor can do](models.md#how-far-that-is-from-the-processors-limit) bounds it. On the
+same pieces everything else is added, ours and theirs. On whole recordings cutting counts as well: attention grows with
+the square of a window, and pauses are not encoded.
+
+| against | encoder alone | """
+    best = best_walls(rows)
+    alone = [row for row in rows if case_of(row) == (20, 1, "read") and row["who"] == OURS and row["runs"]]
+    cases = [case for case in dict.fromkeys(map(case_of, rows)) if case[0] > 22 and case[1] == 1 and (*case, PEERS[0]) in best]
+    columns = [(case, end) for case in cases for end in ("", ", whole")]
+    names = [f"{audio({'seconds': case[0], 'audio': case[2]})}, {end[2:] or 'same pieces'}" for case, end in columns]
+    text += " | ".join(names) + " |\n" + "|---" * (len(columns) + 2) + "|\n"
+    for peer in PEERS:
+        theirs = [row["encoder_s"] for row in encoders if row["who"] == peer]
+        ours = statistics.median(run["encoder_s"] for run in alone[0]["runs"]) if alone else None
+        cells = [f"{theirs[0] / ours:.2f}" if theirs and ours else "-"]
+        for case, end in columns:
+            pair = best.get((*case, peer + end)), best.get((*case, OURS))
+            cells.append(f"{pair[0] / pair[1]:.2f}" if all(pair) else "-")
+        text += f"| {peer} | " + " | ".join(cells) + " |\n"
+    return text
 
 
 def where_time_goes(rows: list[dict[str, Any]], peak: dict[str, Any] | None) -> str:
-    table = ["### Where the time goes", "| audio | implementation | features | encoder | decoder | rest |\n|---|---|---|---|---|---|"]
+    table = [
+        "### Where the time goes",
+        "| audio | implementation | features | encoder | decoder | rest | outside ONNX Runtime, of the encoder |\n|---|---|---|---|---|---|---|",
+    ]
     distances = []
     for row in rows:
-        if row["threads"] != 1 or not row["who"].startswith("gigastt"):
+        if row["threads"] != 1 or not row["who"].startswith("gigastt") or not row["runs"]:
             continue
         stages = {stage: statistics.median(run[f"{stage}_s"] or 0 for run in row["runs"]) for stage in ("features", "encoder", "decoder", "rest")}
         total = sum(stages.values())
         shares = " | ".join(f"{100 * value / total:.1f} %" for value in stages.values())
-        table.append(f"| {span(row['seconds'])} | {row['who']} | {shares} |")
+        outside = statistics.median(run["outside_share"] for run in row["runs"])
+        table.append(f"| {audio(row)} | {row['who']} | {shares} | {100 * outside:.1f} % |")
         kind = "int8" if "int8" in row["who"] else "f32"
-        if peak and row["seconds"] == 20:
+        if peak and row["seconds"] == 20 and row["who"] in (OURS, "gigastt fp32"):
             reached = gflop(20) / stages["encoder"]
             distances.append(f"{row['who']}: {reached:.0f} GFLOP/s of {peak[kind]:.0f} ({100 * reached / peak[kind]:.0f} %)")
     text = table[0] + "\n\n" + "\n".join(table[1:])
+    text += "\n\nThe last column is everything that is not inside a call of ONNX Runtime: features, what stands around the calls, text."
     if distances:
         text += (
             "\n\nThe matrix products of the encoder for a window of 20 s, against what one core reaches in a single large "
@@ -161,6 +215,8 @@ began again every 0.8 s. It is told for nothing where speech begins and ends, an
 """
     figure, axes = plt.subplots(figsize=(7, 3.6))
     for crowd in crowds:
+        if "failed" in crowd:
+            text += f"| {crowd['who']} | failed: {crowd['failed'].replace('|', '/')}" + " |" * 10 + "\n"
         rows = sorted(crowd["rows"], key=lambda row: row["sessions"])
         for row in rows:
             names = ["partial_avg", "partial_p50", "partial_p90", "partial_p95", "partial_p99", "final_p50", "final_p95"]
@@ -182,37 +238,72 @@ began again every 0.8 s. It is told for nothing where speech begins and ends, an
         f"{crowd['who']}: {crowd['summary']['effective_sessions']}, "
         f"{crowd['summary']['effective_sessions_per_thread']:.1f} for each core"
         for crowd in crowds
+        if "summary" in crowd
     )
     return text + f"\nThe most streams that kept both limits: {most}.\n\n![Partial latency against streams](benchmarks/streams.svg)"
 
 
 def loads(rows: list[dict[str, Any]]) -> str:
     text = "## Loading\n\nSeconds until the model is ready. Cold: the files are not in the system's memory.\n\n"
-    text += "| | cold | warm |\n|---|---|---|\n"
+    text += "| | cold | ± | warm | ± |\n|---|---|---|---|---|\n"
     for name in dict.fromkeys(row["who"] for row in rows):
-        cold, warm = (statistics.median(row["load_s"]) for state in (True, False) for row in rows if (row["who"], row["cold"]) == (name, state))
-        text += f"| {name} | {cold:.2f} | {warm:.2f} |\n"
-    return text
+        by_state = {row["cold"]: row for row in rows if row["who"] == name}
+        cells = []
+        for cold in (True, False):
+            row = by_state.get(cold, {"load_s": [], "failed": "not measured"})
+            cells += [f"{statistics.median(row['load_s']):.2f}", spread(row["load_s"])] if row["load_s"] else [row["failed"], ""]
+        text += f"| {name} | " + " | ".join(cells) + " |\n"
+    return text + "\ngigastt checks a form on this processor before it uses it, and as it is, it cuts an encoder for live text.\n"
 
 
 def memory(row: dict[str, Any]) -> str:
     n = row["sessions"]
     return f"""## Memory
 
-Private memory of a process with the int8 model and one thread: {row["model"]:.0f} MB once loaded, {row["after_file"]:.0f} MB after a
-recording of 20 s. {n} idle streams add {row["idle"]:.1f} MB; the same {n} in the middle of an utterance of 10 s another
-{row["active"]:.1f} MB. (10^6 bytes.)
+Megabytes (10^6 bytes) of a process with the int8 model and one thread.
+
+| | MB |
+|---|---|
+| private, once loaded | {row["model"]:.0f} |
+| of that written to; the rest is mapped files, which a second process shares and the system can drop | {row["model_written"]:.0f} |
+| private, after a recording of 20 s | {row["after_file"]:.0f} |
+| {n} idle streams add | {row["idle"]:.1f} |
+| the same {n} in the middle of an utterance of 10 s, each encoded up to its last step, add | {row["active"]:.1f} |
+| what the streams count of that themselves: sound, text, kept keys and values | {row["held"]:.1f} |
+
+Kept context is what costs there, {row["held"] / n:.1f} MB a stream that speaks, given back when its utterance ends; with a plan
+of windows there is none. {n} streams that speak at the same time, fed in real time to two threads whether they keep up or
+not, add {row["kept_kb"] * n / 1e3:.0f} MB of resident memory with kept context and {row["windows_kb"] * n / 1e3:.0f} MB with windows.
 """
 
 
 def bindings(rows: list[dict[str, Any]]) -> str:
-    base = statistics.median(run["wall_s"] for run in rows[0]["runs"])
+    base = statistics.median(run["wall_s"] for run in rows[0]["runs"]) if rows[0]["runs"] else None
     text = f"## What the bindings cost\n\nA recording of {span(rows[0]['seconds'])}, one thread, int8.\n\n"
     text += "| | seconds | ± | against Rust |\n|---|---|---|---|\n"
     for row in rows:
-        wall = statistics.median(run["wall_s"] for run in row["runs"])
-        text += f"| {row['who']} | {wall:.3f} | {spread(row['runs'])} | {100 * (wall / base - 1):+.1f} % |\n"
+        if not row["runs"]:
+            text += f"| {row['who']} | failed: {row['failed'].replace('|', '/')} | | |\n"
+            continue
+        walls = [run["wall_s"] for run in row["runs"]]
+        against = f"{100 * (statistics.median(walls) / base - 1):+.1f} %" if base else "-"
+        text += f"| {row['who']} | {statistics.median(walls):.3f} | {spread(walls)} | {against} |\n"
     return text
+
+
+def cancel(row: dict[str, Any]) -> str:
+    def cells(values: list[float]) -> str:
+        return " | ".join(f"{values[int((len(values) - 1) * share)]:.2f}" for share in (0.5, 0.95, 1))
+
+    return f"""## Cancelling
+
+A stream is cancelled while the only worker encodes 20 s for it and another stream's final waits; {row["rounds"]} times. Milliseconds.
+
+| | p50 | p95 | longest |
+|---|---|---|---|
+| the call | {cells(row["call"])} |
+| how much later the other's final comes than on an idle machine | {cells(row["wait"])} |
+"""
 
 
 def drain(row: dict[str, Any]) -> str:
@@ -228,8 +319,10 @@ def tail(found: dict[str, Any]) -> str:
     hashes = "\n".join(f"| `{name}` | `{sum_}` |" for name, sum_ in sorted(found["model"].items()))
     return f"""## What was not measured
 
-The published weights, other processors, GPUs, other systems than Linux; how right the text is (see [streaming.md](streaming.md)).
-
+The published weights, other processors, GPUs, other systems than Linux; how right the text is (see [streaming.md](streaming.md));
+live streams over the service (see there, too); onnx-asr behind a voice activity detector of its own, whose pieces would
+be about those of the cut list.
+{failed(found)}
 ## To repeat it
 
     make bench          # or make bench-quick
@@ -243,15 +336,19 @@ Results stay in `docs/benchmarks/` as JSON. The model's files:
 """
 
 
+def failed(found: dict[str, Any]) -> str:
+    rows = [f"- `{part}` failed: {why}" for part, why in found.get("failed", {}).items()]
+    return "\n" + "\n".join(rows) + "\n" if rows else ""
+
+
 def span(seconds: int) -> str:
-    if seconds < 120:
+    if seconds < 180:
         return f"{seconds} s"
     return f"{seconds // 60} min" if seconds < 3_600 else f"{seconds // 3_600} h"
 
 
-def spread(runs: list[dict[str, Any]]) -> str:
-    walls = [run["wall_s"] for run in runs]
-    return f"{50 * (max(walls) - min(walls)) / statistics.median(walls):.0f} %" if len(walls) > 1 else "-"
+def spread(values: list[float]) -> str:
+    return f"{50 * (max(values) - min(values)) / statistics.median(values):.0f} %" if len(values) > 1 else "-"
 
 
 def ms(value: float | None) -> str:

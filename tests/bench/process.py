@@ -4,13 +4,25 @@ import json
 import os
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 
+PATIENCE_S = 900
+"""No child takes so long."""
+REASON_MAX = 160
+
+
 class ChildFailed(Exception):
-    """A process that ended with an error; what it said is in the message."""
+    """A process that ended with an error or never; what it said is in the message."""
+
+    @property
+    def reason(self) -> str:
+        """The last thing that it said, in one line."""
+        said = [line.strip() for line in str(self).splitlines() if line.strip()]
+        return said[-1][:REASON_MAX] if said else "it said nothing"
 
 
 def measured(command: list[str | Path], threads: int) -> dict[str, Any]:
@@ -25,7 +37,10 @@ def measured(command: list[str | Path], threads: int) -> dict[str, Any]:
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.perf_counter()
         child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment)
+        late = threading.Timer(PATIENCE_S, child.kill)
+        late.start()
         _, status, usage = os.wait4(child.pid, 0)
+        late.cancel()
         process_s = time.perf_counter() - start
         child.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
@@ -45,7 +60,7 @@ def measured(command: list[str | Path], threads: int) -> dict[str, Any]:
 
 def forget(folder: Path) -> None:
     """Asks the system to drop the folder's files from its memory, so that the next load reads the disk."""
-    for path in folder.iterdir():
+    for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:
                 os.fsync(file.fileno())

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use gigastt_core::{Engine, Hooks, Options, Result};
+use gigastt_core::{Engine, Form, Hooks, Options, Result};
 use serde::Serialize;
 
 use crate::cli::BenchFile;
@@ -17,6 +17,8 @@ use crate::{engine, output};
 struct Report {
     file: String,
     model: String,
+    /// The fast form that ran.
+    optimized: Option<&'static str>,
     threads: usize,
     /// Seconds to load ONNX Runtime and the model.
     load_s: f64,
@@ -85,6 +87,7 @@ fn measure(engine: &Engine, args: &BenchFile, load_s: f64, interrupt: &Interrupt
     Ok(Report {
         file: args.file.display().to_string(),
         model: engine.info().name.clone(),
+        optimized: engine.info().optimized.map(Form::code),
         threads: engine.threads(),
         load_s,
         audio_s: transcript.duration,

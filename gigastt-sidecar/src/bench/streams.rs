@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use gigastt_core::{EndpointRule, Engine, Options, Result};
+use gigastt_core::{EndpointRule, Engine, Form, Options, Result};
 use serde::Serialize;
 
 use super::crowd::{self, Crowd, Measured};
@@ -56,6 +56,8 @@ struct Row {
 #[derive(Debug, Serialize)]
 struct Summary {
     model: String,
+    /// The fast form that ran.
+    optimized: Option<&'static str>,
     threads: usize,
     speech_share: f64,
     seconds: u32,
@@ -136,6 +138,7 @@ fn measure(
     }
     let summary = Summary {
         model: engine.info().name.clone(),
+        optimized: engine.info().optimized.map(Form::code),
         threads: engine.threads(),
         speech_share: args.speech_share,
         seconds: args.seconds,

@@ -15,7 +15,8 @@ int main(int argc, char **argv) {
     gigastt_config *config = NULL;
     gigastt_engine *engine = NULL;
     gigastt_transcript *transcript = NULL;
-    double start = now(), loaded = start;
+    double start = now(), loaded = start, finished = start;
+    char *info = NULL;
     int failed = argc != 5 || gigastt_config_new(&config, &error) < 0
                  || gigastt_config_set_model_dir(config, argv[1], &error) < 0
                  || gigastt_config_set(config, "quantization", argv[2], &error) < 0
@@ -24,11 +25,15 @@ int main(int argc, char **argv) {
     if (!failed) {
         loaded = now();
         failed = gigastt_transcribe_file(engine, NULL, argv[4], NULL, NULL, NULL, &transcript, &error) < 0;
+        finished = now();
+        failed = failed || gigastt_engine_info_json(engine, &info, &error) < 0;
     }
     if (failed)
         fprintf(stderr, "%s\n", gigastt_error_message(error).data);
     else
-        printf("{\"load_s\": %.6f, \"wall_s\": %.6f}\n", loaded - start, now() - loaded);
+        // The object with what is known of the model goes on.
+        printf("{\"load_s\": %.6f, \"wall_s\": %.6f, %s\n", loaded - start, finished - loaded, info + 1);
+    gigastt_string_release(info);
     gigastt_error_release(error);
     gigastt_transcript_release(transcript);
     gigastt_engine_release(engine);

@@ -14,7 +14,7 @@ def main() -> None:
     loaded = time.perf_counter()
     text = engine.transcribe(recording).text
     wall_s = time.perf_counter() - loaded
-    print(json.dumps({"load_s": loaded - start, "wall_s": wall_s, "characters": len(text)}))
+    print(json.dumps({"load_s": loaded - start, "wall_s": wall_s, "characters": len(text), "optimized": engine.info.optimized}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What a model and its streams take: FOLDER SUFFIX THREADS RECORDING SESSIONS. Prints a JSON object, in MB of 10^6 bytes.
 
-Private memory: what no other process shares, so that a model's mapped file does not count.
+Private memory is what no other process shares. Of it, mapped files are what the system can drop and read again, and
+what a second process on the same model does not take again.
 """
 
 import json
@@ -16,8 +17,12 @@ SPOKEN_S = 10
 
 
 def private_mb() -> float:
+    return smaps_mb("Private_Clean:", "Private_Dirty:")
+
+
+def smaps_mb(*names: str) -> float:
     rows = (line.split() for line in Path("/proc/self/smaps_rollup").read_text().splitlines())
-    return sum(int(row[1]) for row in rows if row[0] in ("Private_Clean:", "Private_Dirty:")) * 1024 / 1e6
+    return sum(int(row[1]) for row in rows if row[0] in names) * 1024 / 1e6
 
 
 def settled(streams: list[gigastt.Recognizer]) -> float:
@@ -41,9 +46,9 @@ def main() -> None:
     folder, suffix, threads, recording, sessions = sys.argv[1:]
     samples = (read(Path(recording)) * 32_768).astype("int16")
     speech, silence = samples[: SPOKEN_S * 16_000], samples[:16_000] * 0
-    bare = private_mb()
+    bare, bare_written = private_mb(), smaps_mb("Private_Dirty:")
     engine = gigastt.Engine(folder, quantization=suffix, threads=int(threads))
-    loaded = private_mb()
+    loaded, written = private_mb(), smaps_mb("Private_Dirty:")
     engine.transcribe(recording)
     warm = private_mb()
     streams = [engine.recognizer(16_000, endpoint="dictation") for _ in range(int(sessions))]
@@ -51,8 +56,10 @@ def main() -> None:
     idle = settled(streams)
     hear(streams, speech)
     active = settled(streams)
-    figures = {"model": loaded - bare, "after_file": warm - bare, "idle": idle - warm, "active": active - idle}
-    print(json.dumps({"sessions": int(sessions)} | figures))
+    held = sum(stream.stats().bytes for stream in streams) / 1e6
+    figures = {"model": loaded - bare, "model_written": written - bare_written, "after_file": warm - bare}
+    figures |= {"idle": idle - warm, "active": active - idle, "held": held}
+    print(json.dumps({"sessions": int(sessions), "optimized": engine.info.optimized} | figures))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A running service."""
 
 import contextlib
+import re
 import subprocess
 import tempfile
 import time
@@ -25,6 +26,12 @@ def running(program: str, folder: str, suffix: str, threads: str) -> Iterator[tu
         finally:
             process.terminate()
             process.wait(PATIENCE_S)
+
+
+def optimized(process: subprocess.Popen[bytes]) -> str | None:
+    """The fast form whose weights the process has mapped."""
+    mapped = re.search(r"/optimized/[^/]*\.(int8|fp32)\.[^/]*/", Path(f"/proc/{process.pid}/maps").read_text())
+    return mapped and mapped[1]
 
 
 def _ready(process: subprocess.Popen[bytes], port_file: Path) -> int:
