@@ -1,6 +1,6 @@
 //! Pushing audio allocates nothing in the steady state.
 //!
-//! Fails when windows are cut into fresh vectors instead of those that came back.
+//! Fails when windows are cut into fresh memory instead of what came back.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test stops where it fails.
 #![cfg(feature = "fake-model")]

@@ -184,9 +184,11 @@ impl Worker {
         if let [(_, Entry { job, .. })] = batch.as_mut_slice()
             && let Some(past) = &mut job.past
         {
-            return self.guarded(|lane| lane.step(&job.mel, job.decode.len(), past, interrupt));
+            let mel = job.mel.to_vec();
+            return self.guarded(|lane| lane.step(&mel, job.decode.len(), past, interrupt));
         }
-        let windows: Vec<&[f32]> = batch.iter().map(|(_, e)| e.job.mel.as_slice()).collect();
+        let windows: Vec<Vec<f32>> = batch.iter().map(|(_, e)| e.job.mel.to_vec()).collect();
+        let windows: Vec<&[f32]> = windows.iter().map(Vec::as_slice).collect();
         self.guarded(|lane| lane.encode(&windows, interrupt))
     }
 

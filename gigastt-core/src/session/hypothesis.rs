@@ -154,7 +154,7 @@ fn last_word(text: &str, words: &[Word], offset: f64) -> (usize, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{Purpose, STRIDE};
+    use crate::session::{MelStore, Purpose};
 
     /// Takes a first window of `frames` frames, none of which is decided, with tokens of these ids on
     /// these frames; wants `text`, and frames accounted for.
@@ -163,7 +163,7 @@ mod tests {
         let vocab = Vocab::parse(PIECES.as_bytes()).unwrap();
         let job = Job {
             purpose: Purpose::Tentative,
-            mel: vec![0.0; frames * STRIDE * crate::model::MELS],
+            mel: MelStore::default(),
             decode: 0..0,
             peek: 0..frames,
             state: Arc::default(),

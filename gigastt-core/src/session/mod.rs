@@ -23,9 +23,9 @@ use std::time::Duration;
 
 use self::endpoint::{Endpointer, GRID, Mark, TICK, samples};
 use self::hypothesis::Hypothesis;
-use self::mel_store::MelStore;
+use self::mel_store::{MelStore, Pool};
 use crate::audio::FrontEnd;
-use crate::model::{BEFORE, DecoderState, Lent, MELS, Pasts, Vocab, encoder_frames};
+use crate::model::{BEFORE, DecoderState, Lent, Pasts, Vocab, encoder_frames};
 use crate::options::{EndpointRule, Mode, Options, Plan};
 use crate::{End, EndpointReason, Event, Final, Partial, Result, Span, Token};
 
@@ -62,8 +62,8 @@ pub(crate) enum Purpose {
 #[derive(Debug)]
 pub(crate) struct Job {
     pub purpose: Purpose,
-    /// Log-mel, frame-major, `[T][64]`.
-    pub mel: Vec<f32>,
+    /// Log-mel.
+    pub mel: MelStore,
     /// Encoder frames whose tokens advance `state`.
     pub decode: Range<usize>,
     /// Encoder frames decoded by a fork of `state`, up to the window's end.
@@ -79,7 +79,7 @@ pub(crate) struct Job {
 impl Job {
     /// Mel frames of the window.
     pub(crate) fn frames(&self) -> usize {
-        self.mel.len() / MELS
+        self.mel.len()
     }
 }
 
@@ -193,25 +193,12 @@ enum Outgoing {
 /// back when the stream falls silent.
 #[derive(Default)]
 struct Spare {
-    mel: Vec<Vec<f32>>,
+    mel: Pool,
     hypotheses: Vec<Hypothesis>,
 }
 
 impl Spare {
-    const MOST: usize = 3;
-
-    fn keep_mel(&mut self, mut mel: Vec<f32>) {
-        if self.mel.len() < Self::MOST {
-            mel.clear();
-            self.mel.push(mel);
-        }
-    }
-
-    fn copy(&mut self, frames: &[f32]) -> Vec<f32> {
-        let mut mel = self.mel.pop().unwrap_or_default();
-        mel.extend_from_slice(frames);
-        mel
-    }
+    const HYPOTHESES_MAX: usize = 3;
 }
 
 impl Session {
@@ -234,7 +221,7 @@ impl Session {
             tick: [0.0; TICK as usize],
             tick_filled: 0,
             heard: 0,
-            mel: MelStore::new(0),
+            mel: MelStore::default(),
             utterances: VecDeque::new(),
             utterances_cut: 0,
             window: None,
@@ -277,7 +264,7 @@ impl Session {
         debug_assert!(!self.finishing, "push after finish is refused by the recognizer");
         while !pcm.is_empty() {
             let (head, rest) = pcm.split_at(pcm.len().min(TICK as usize - self.tick_filled));
-            self.front.frames(head, self.mel.tail());
+            self.mel.append(|tail| self.front.frames(head, tail), &mut self.spare.mel);
             self.tick[self.tick_filled..][..head.len()].copy_from_slice(head);
             self.tick_filled += head.len();
             self.heard += head.len() as u64;
@@ -345,7 +332,7 @@ impl Session {
         self.ended = Some(end.clone());
         self.finishing = true;
         self.utterances.clear();
-        self.mel = MelStore::new(0);
+        self.mel = MelStore::default();
         self.spare = Spare::default();
         if end == End::Cancelled {
             self.outbox.clear();
@@ -385,12 +372,12 @@ impl Session {
         let (span, _) = self.endpointer.foreseen()?;
         let utterance = self.utterances.back_mut()?;
         let first = span.start / HOP;
-        let mel = self.spare.copy(self.mel.frames(first..first + mel_frames(span) as u64));
+        let mel = self.mel.window(first..first + mel_frames(span) as u64, &mut self.spare.mel);
         utterance.early = Some(Early { span, tokens: None });
         self.early = true;
         Some(Job {
             purpose: Purpose::Early(span),
-            decode: 0..encoder_frames(mel.len() / MELS),
+            decode: 0..encoder_frames(mel.len()),
             peek: 0..0,
             mel,
             state: Arc::clone(&self.fresh),
@@ -414,7 +401,7 @@ impl Session {
         debug_assert_eq!(job.purpose, Purpose::Tentative, "only tentative windows are cut again");
         self.window = None;
         self.restore(&mut job);
-        self.spare.keep_mel(job.mel);
+        self.spare.mel.keep(job.mel);
     }
 
     /// Takes the result of a job. An error ends the stream.
@@ -435,7 +422,7 @@ impl Session {
             Ok(decoded) => {
                 self.restore(&mut job);
                 self.merge(&job, decoded);
-                self.spare.keep_mel(job.mel);
+                self.spare.mel.keep(job.mel);
             }
         }
         self.deliver();
@@ -525,11 +512,10 @@ impl Session {
     pub(crate) fn bytes(&self) -> usize {
         let ended = self.utterances.iter().filter_map(|u| u.ended.as_ref());
         let pasts = self.utterances.iter().filter_map(|u| u.hypothesis.past.as_ref());
-        let spare = self.spare.mel.iter().map(|mel| mel.capacity() * size_of::<f32>());
         self.mel.bytes()
             + ended.map(|e| e.mel.bytes()).sum::<usize>()
             + pasts.map(|past| past.bytes()).sum::<usize>()
-            + spare.sum::<usize>()
+            + self.spare.mel.bytes()
     }
 
     fn apply(&mut self, mark: Mark) {
@@ -572,7 +558,7 @@ impl Session {
             Some(Early { tokens: None, .. }) if self.early => Pass::Running,
             _ => Pass::Due,
         };
-        let mel = MelStore::of(frames.start, self.spare.copy(self.mel.frames(frames)));
+        let mel = self.mel.window(frames, &mut self.spare.mel);
         if self.options.mode == Mode::TwoPass {
             utterance.hypothesis.past = None;
         }
@@ -581,11 +567,10 @@ impl Session {
 
     fn trim_mel(&mut self) {
         let kept = self.endpointer.retain_from();
-        self.mel.drop_before(kept / HOP);
+        self.mel.drop_before(kept / HOP, &mut self.spare.mel);
         // A stream that has been silent for a while holds next to nothing.
         if self.utterances.is_empty() && self.heard > self.cut_at + samples(SILENT_MS) {
             self.spare = Spare::default();
-            self.mel.shrink();
         }
     }
 
@@ -599,10 +584,10 @@ impl Session {
         let ended = utterance.ended.as_mut()?;
         ended.pass = Pass::Running;
         self.passes += 1;
-        let mel = ended.mel.take();
+        let mel = std::mem::take(&mut ended.mel);
         Some(Job {
             purpose: Purpose::Final,
-            decode: 0..encoder_frames(mel.len() / MELS),
+            decode: 0..encoder_frames(mel.len()),
             peek: 0..0,
             mel,
             state: Arc::clone(&self.fresh),
@@ -631,7 +616,7 @@ impl Session {
         let utterance = self.utterances.back_mut()?;
         let past = utterance.hypothesis.take_past(&plan, |left| self.pasts.lend_bounded(left));
         let (begin, first) = begin(decided, |plan| left(step, plan), &plan, past.is_some());
-        let mel = self.spare.copy(self.mel.frames(encoder_span(utterance.start, begin, last)));
+        let mel = self.mel.window(encoder_span(utterance.start, begin, last), &mut self.spare.mel);
         let job = Job {
             purpose: Purpose::Tentative,
             mel,
@@ -695,7 +680,7 @@ impl Session {
         let relative = |r: Range<u32>| (r.start - first) as usize..(r.end - first) as usize;
         let job = Job {
             purpose: Purpose::Commit,
-            mel: self.spare.copy(mel.frames(frames)),
+            mel: mel.window(frames, &mut self.spare.mel),
             decode: relative(decode),
             peek: relative(peek),
             state: Arc::clone(&utterance.hypothesis.state),
@@ -793,12 +778,12 @@ impl Session {
     /// Drops the oldest utterance and keeps its memory for the next one.
     fn retire(&mut self) {
         let Some(mut utterance) = self.utterances.pop_front() else { return };
-        if self.spare.hypotheses.len() < Spare::MOST {
+        if self.spare.hypotheses.len() < Spare::HYPOTHESES_MAX {
             utterance.hypothesis.clear(&self.fresh);
             self.spare.hypotheses.push(utterance.hypothesis);
         }
-        if let Some(mut ended) = utterance.ended {
-            self.spare.keep_mel(ended.mel.take());
+        if let Some(ended) = utterance.ended {
+            self.spare.mel.keep(ended.mel);
         }
     }
 

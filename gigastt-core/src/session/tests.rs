@@ -61,8 +61,8 @@ impl Bench {
 
 fn serve(mut job: Job) -> Reply {
     let heard = match &mut job.past {
-        Some(past) => fake::hear_step(&job.mel, job.decode.len(), past),
-        None => fake::hear(&job.mel),
+        Some(past) => fake::hear_step(&job.mel.to_vec(), job.decode.len(), past),
+        None => fake::hear(&job.mel.to_vec()),
     };
     let mut decoded = Decoded::default();
     let mut state = (*job.state).clone();

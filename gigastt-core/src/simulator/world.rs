@@ -585,7 +585,7 @@ impl<'a> World<'a> {
     /// `Worker::serve` and `serve_together`, at their end.
     fn ends(&mut self, worker: usize) {
         let Some(batch) = self.workers[worker].call.take() else { return };
-        if batch.len() > 1 && batch.iter().any(|(_, e)| broken(&fake::hear(&e.job.mel)).is_some()) {
+        if batch.len() > 1 && batch.iter().any(|(_, e)| broken(&fake::hear(&e.job.mel.to_vec())).is_some()) {
             self.workers[worker].rest = batch.into();
             return;
         }
@@ -650,8 +650,8 @@ impl Bounds {
 /// The result of a window, as a lane and a worker make it.
 fn serve(mut job: Job, cancelled: bool) -> Reply {
     let heard = match &mut job.past {
-        Some(past) => fake::hear_step(&job.mel, job.decode.len(), past),
-        None => fake::hear(&job.mel),
+        Some(past) => fake::hear_step(&job.mel.to_vec(), job.decode.len(), past),
+        None => fake::hear(&job.mel.to_vec()),
     };
     if let Some(kind) = broken(&heard).or(cancelled.then_some(ErrorKind::Cancelled)) {
         return Reply { job, result: Err(Error::new(kind, "the script says so")), encoder: Duration::ZERO };
