@@ -32,7 +32,9 @@ impl Mailbox {
     pub(crate) fn put(&self, ticket: Ticket, reply: Reply) {
         let mut state = self.state.lock();
         state.replies.push((ticket, reply));
-        self.wake(state.waker.take());
+        let waker = state.waker.take();
+        drop(state);
+        self.wake(waker);
     }
 
     /// Moves the replies into `into`, which is empty.

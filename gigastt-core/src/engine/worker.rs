@@ -52,7 +52,10 @@ impl Shared {
         let mut state = self.state.lock();
         let before = state.queue.queued();
         let result = with(&mut state.queue, self.started.elapsed());
-        for _ in before..state.queue.queued() {
+        let after = state.queue.queued();
+        // A worker that wakes finds the lock free, and who pushes does not have to wake it twice.
+        drop(state);
+        for _ in before..after {
             self.work.notify_one();
         }
         result
