@@ -24,9 +24,10 @@ def frames_after(length):
     return (once - 1) // 2 + 1
 
 
-def rotary(count, half):
+def rotary(count, half, device):
     """Cosine and sine [count, half] for positions from 0."""
-    angles = torch.arange(count)[:, None] * torch.exp(torch.arange(half) * (-math.log(5000.0) / half))[None]
+    rates = torch.exp(torch.arange(half, device=device) * (-math.log(5000.0) / half))
+    angles = torch.arange(count, device=device)[:, None] * rates[None]
     return angles.cos(), angles.sin()
 
 
@@ -105,7 +106,7 @@ class Encoder(nn.Module):
     def forward(self, features, lengths):
         """Features [B, 64, T] and their lengths to [B, T', width] and lengths."""
         def mask(count, lengths):
-            return (torch.arange(count)[None] < lengths[:, None]).to(features.dtype)
+            return (torch.arange(count, device=features.device)[None] < lengths[:, None]).to(features.dtype)
 
         # Log-mel lies about -20 to 5; the network hears it near zero, and nothing where there is nothing.
         x = (features * 0.2 + 1.6) * mask(features.shape[2], lengths)[:, None]
@@ -116,7 +117,7 @@ class Encoder(nn.Module):
         x = F.silu(self.two(x)).transpose(1, 2)
         valid = mask(x.shape[1], lengths)
         bias = ((1 - valid) * MASKED)[:, None, None]
-        cos, sin = rotary(x.shape[1], self.head // 2)
+        cos, sin = rotary(x.shape[1], self.head // 2, x.device)
         for block in self.blocks:
             x = block(x, valid[..., None], bias, cos, sin)
         return x, lengths

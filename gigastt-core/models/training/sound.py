@@ -68,11 +68,18 @@ def curve(r, bins):
     return gain
 
 
+def fast(length):
+    """A length not below this whose transform is quick."""
+    top = 1 << length.bit_length()
+    return next(n for n in (top * 5 // 8, top * 3 // 4, top) if n >= length)
+
+
 def noise(r, length):
     """White to brown noise with a slow swell, of power one."""
-    spectrum = numpy.fft.rfft(r.standard_normal(length))
+    padded = fast(length)
+    spectrum = numpy.fft.rfft(r.standard_normal(padded))
     spectrum *= numpy.maximum(numpy.arange(len(spectrum)), 20) ** -r.uniform(0, 1.0)
-    sound = numpy.fft.irfft(spectrum, length)
+    sound = numpy.fft.irfft(spectrum, padded)[:length]
     swell = numpy.interp(numpy.arange(length), numpy.linspace(0, length, 8), r.uniform(0.4, 1.6, 8))
     sound *= swell
     return sound / numpy.sqrt((sound**2).mean())
@@ -81,8 +88,7 @@ def noise(r, length):
 def augment(samples, r, strength):
     """A recording as a microphone in a room might make it. `strength` from 0 to 1 is the share of altered ones."""
     if r.random() < strength:
-        length = 1 << int(len(samples) + 4096).bit_length()
-        length = next(n for n in (length * 5 // 8, length * 3 // 4, length) if n >= len(samples) + 4096)
+        length = fast(len(samples) + 4096)
         spectrum = numpy.fft.rfft(samples, length) * curve(r, length // 2 + 1)
         if r.random() < 0.5:
             spectrum *= numpy.fft.rfft(room(r, 4096), length)

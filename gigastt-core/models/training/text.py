@@ -61,7 +61,7 @@ class Writer:
         relative = p(words.RELATIVES).split(":")
         place = p(words.PLACES)
         device = p(words.DEVICES)
-        when = p(["", "сегодня ", "завтра ", "вечером ", "утром ", "сейчас ", "в " + p(words.WEEKDAYS) + " "])
+        when = p(["", "сегодня ", "завтра ", "послезавтра ", "вечером ", "утром ", "сейчас ", "в " + p(words.WEEKDAYS) + " "])
         return p([
             lambda: f"{p(['включи', 'выключи'])} {device} {place}.",
             lambda: f"{p(['включи', 'выключи', 'проверь', 'настрой', 'перезапусти'])} {device}.",

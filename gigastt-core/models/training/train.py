@@ -66,6 +66,7 @@ def encode_windows(encoder, features, lengths, step, left=128, right=32, center=
 def losses(model, batch, plan, step):
     """The weighted loss of a batch in nats per token, and its parts."""
     frame_weight, ctc_weight, transducer_weight = plan.weights_at(step)
+    targets = batch.targets
     windowed = step >= plan.windows_from * plan.steps and step % 5 < 2
     if windowed:
         encoded, frames = encode_windows(model.encoder, batch.features, batch.lengths, step)
@@ -74,8 +75,7 @@ def losses(model, batch, plan, step):
     counts = frames.tolist()
     scores = model.ctc(encoded).log_softmax(-1)
     tokens = float(batch.counts.sum())
-    targets = batches.frame_targets(batch, counts, model.blank)
-    inside = torch.arange(targets.shape[1])[None] < frames[:, None]
+    inside = torch.arange(targets.shape[1], device=targets.device)[None] < frames[:, None]
     weight = torch.where(targets == model.blank, 0.3, 1.0) * inside
     frame = (F.nll_loss(scores.transpose(1, 2), targets, reduction="none") * weight).sum() / weight.sum()
     parts = {"frame": float(frame.detach())}
@@ -118,23 +118,28 @@ def run(rank, arguments):
         where = f"file://{arguments.rendezvous}"
         distributed.init_process_group("gloo", init_method=where, rank=rank, world_size=arguments.ranks)
     torch.manual_seed(plan.seed)
-    model = Transducer(plan.size, len(batches.VOCABULARY))
+    device = torch.device(arguments.device)
+    torch.backends.cuda.matmul.allow_tf32 = True
+    model = Transducer(plan.size, len(batches.VOCABULARY)).to(device)
     decayed = [p for p in model.parameters() if p.dim() > 1]
     plain = [p for p in model.parameters() if p.dim() <= 1]
     groups = [{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98))
     newest, step = folder / "checkpoint.pt", 0
     if newest.exists():
-        state = torch.load(newest)
+        state = torch.load(newest, map_location=device)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
-    source = batches.Source(folder, plan, rank, arguments.ranks)
+    if arguments.workers:
+        source = batches.Ahead(folder, plan, arguments.workers)
+    else:
+        source = batches.Source(folder, plan, rank, arguments.ranks)
     stop, began, heard = min(plan.steps, arguments.stop_after or plan.steps), time.process_time(), 0.0
     sums, count = {}, 0
     log = open(folder / "log.jsonl", "a") if rank == 0 else None
     while step < stop:
-        batch = source.at(step)
+        batch = source.at(step).on(device)
         for group in optimizer.param_groups:
             group["lr"] = plan.rate_at(step)
         optimizer.zero_grad(set_to_none=True)
@@ -166,6 +171,8 @@ def main():
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--stop-after", type=int, help="step to stop at, to go on later")
     parser.add_argument("--ranks", type=int, default=1, help="processes, one thread each")
+    parser.add_argument("--device", default="cpu", help="where the network is, for instance cuda")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make what is heard; with one rank")
     parser.add_argument("--batch-s", type=float, default=60, help="seconds of speech in a batch of a process")
     parser.add_argument("--festival", type=int, default=2_000, help="sentences that festival speaks; 0: it is not heard")
     parser.add_argument("--width", type=int, default=160)
@@ -177,6 +184,8 @@ def main():
     parser.add_argument("--rendezvous", help="the file by which the processes find each other")
     arguments = parser.parse_args()
     Path(arguments.folder).mkdir(parents=True, exist_ok=True)
+    if arguments.workers and arguments.ranks > 1:
+        parser.error("--workers needs --ranks 1")
     if arguments.ranks == 1:
         return run(0, arguments)
     if arguments.rank is not None:

@@ -105,9 +105,9 @@ def is_unheard(variant):
 
 
 def installed_variants(data):
-    """Names of espeak's own variants that speak in a voice; a whisper has none."""
+    """Names of espeak's own variants that speak in a voice; a whisper has none, and Demonic ends the process."""
     names = sorted(p.name for p in (data / "voices" / "!v").iterdir() if not p.name.startswith("random"))
-    return [n for n in names if " " not in n and "whisper" not in n and n != "croak"]
+    return [n for n in names if " " not in n and "whisper" not in n and n not in ("croak", "Demonic")]
 
 
 def prepare(installed, data):
