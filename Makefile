@@ -137,6 +137,7 @@ TRAINING := gigastt-core/models/training
 TRAINING_PYTHON ?= /usr/bin/python3
 TRAINED := target/training
 STEPS ?= 2000
+TRAIN ?= --ranks $$(nproc)
 
 .PHONY: train-embedded
 train-embedded: setup $(VENV)/ready ## Train the embedded model anew in target/training, for an hour or more; SMOKE=1: test that it can be
@@ -150,7 +151,7 @@ ifdef SMOKE
 else
 	$(CARGO) build --release --locked -p gigastt-sidecar
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(TRAINING_PYTHON) $(TRAINING)/train.py \
-		--folder $(TRAINED) --steps $(STEPS) --ranks $$(nproc)
+		--folder $(TRAINED) --steps $(STEPS) $(TRAIN)
 	$(TRAINING_PYTHON) $(TRAINING)/export.py $(TRAINED)/checkpoint.pt $(TRAINED)/model
 	$(TRAINING_PYTHON) $(TRAINING)/evaluate.py $(TRAINED)/held-out $(TARGET)/release/gigastt embedded $(TRAINED)/model
 endif

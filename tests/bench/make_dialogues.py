@@ -2,8 +2,8 @@
 
     python tests/bench/make_dialogues.py FOLDER [--dialogues N] [--seed N]
 
-Sentences of the kinds that the embedded model understands are put together from word lists, spoken by
-variants of espeak-ng's Russian voice, and joined with pauses and noise. Needs libespeak-ng (Debian:
+Sentences that the embedded model was never trained on, of the kinds that it knows, are spoken by variants of
+espeak-ng's Russian voice, and joined with pauses and noise. Needs libespeak-ng (Debian:
 espeak-ng) and numpy. The same arguments give the same files.
 
 FOLDER/NNN.wav, 16 bits, mono, and FOLDER/NNN.json, with seconds from the recording's start:
@@ -18,10 +18,14 @@ import argparse
 import ctypes
 import json
 import random
+import sys
 import wave
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "gigastt-core" / "models" / "training"))
+import text as texts  # noqa: E402
 
 VOICES = (
     "m1 m2 m3 m4 m5 m7 m8 f1 f2 f3 f4 f5 Alex Alicia Andrea Andy Annie Diogo Gene Henrique Hugo Jacky "
@@ -43,39 +47,8 @@ AUDIBLE = 10 ** (-35 / 20)
 PAUSE_WITHIN_S = 0.2
 """Shorter gaps belong to the speech around them."""
 
-ROOMS = "на кухне|в спальне|в гостиной|в коридоре|в детской|в ванной|на балконе|в гараже".split("|")
-DEVICES = "свет|телевизор|музыку|чайник|обогреватель|вентилятор|радио|пылесос|кондиционер".split("|")
-CITIES = "Москве|Казани|Самаре|Саратове|Перми|Омске|Воронеже|Туле|Сочи|Твери|Уфе|Томске".split("|")
-DAYS = "сегодня|завтра|послезавтра|в понедельник|во вторник|в среду|в четверг|в пятницу|в субботу".split("|")
-PLACES = "центра|вокзала|аэропорта|больницы|театра|музея|парка|рынка|школы|стадиона|площади".split("|")
-FOODS = (
-    "молоко|хлеб|сметану|апельсины|яблоки|картошку|рыбу|творог|сахар|муку|лимоны|огурцы|помидоры|масло"
-).split("|")
-NAMES = "Ольге|Юлии|Андрею|Марине|Сергею|Ивану|Наталье|Павлу|Татьяне|Алексею|Дмитрию|Елене".split("|")
-STREETS = "Королёва|Гагарина|Пушкина|Чехова|Ленина|Лермонтова|Маяковского|Некрасова|Толстого".split("|")
-HOURS = "пять|шесть|семь|восемь|девять|десять|одиннадцать|двенадцать".split("|")
-MINUTES = "десять|пятнадцать|двадцать|тридцать|сорок|пятьдесят".split("|")
-TENS = "двадцать|тридцать|сорок|пятьдесят|шестьдесят|семьдесят|восемьдесят|девяносто".split("|")
-UNITS = "один|два|три|четыре|пять|шесть|семь|восемь|девять".split("|")
-ADJECTIVES = "красный|странный|медленный|длинный|старый|новый|тихий|горький|дешёвый|важный".split("|")
-NOUNS = "камень|цветок|сосед|экран|день|язык|город|дом|поезд|стол|лес|берег".split("|")
-VERBS = "горит|думает|ждёт|растёт|поёт|спит|стоит|молчит|шумит|живёт".split("|")
-
-KINDS = (
-    lambda r: f"{r('Включи|Выключи')} {r(DEVICES)} {r(ROOMS)}.",
-    lambda r: f"Какая {r(DAYS)} погода в {r(CITIES)}?",
-    lambda r: f"Как доехать до {r(PLACES)}?",
-    lambda r: f"Сколько ехать до {r(PLACES)}?",
-    lambda r: f"Заведи будильник на {r(DAYS[:3])} на {r(HOURS)} часов.",
-    lambda r: f"Заведи будильник на {r(HOURS)} часов {r(MINUTES)} минут.",
-    lambda r: f"Не забудь купить {r(FOODS[:5])}, {r(FOODS[5:10])} и {r(FOODS[10:])}.",
-    lambda r: f"Позвони {r(NAMES)} {r(DAYS[:3])}.",
-    lambda r: f"Напомни {r(DAYS[:3])} позвонить {r(NAMES)}.",
-    lambda r: f"Включи {r(TENS)} {r(UNITS)} канал.",
-    lambda r: f"Сколько будет {r(TENS)} {r(UNITS)} разделить на {r(UNITS[1:])}?",
-    lambda r: f"Улица {r(STREETS)}, дом {r(TENS)} {r(UNITS)}.",
-    lambda r: f"{r(ADJECTIVES).capitalize()} {r(NOUNS)} {r(VERBS)} {r(DAYS[:2])}.",
-)
+KINDS = {"command": 0.5, "number": 0.2, "open": 0.3}
+"""Of sentences, and their shares."""
 
 
 class Event(ctypes.Structure):
@@ -162,11 +135,11 @@ def dialogue(synthesiser, chance, generator):
     rate = synthesiser.rate
     level = chance.uniform(*LEVEL_DBFS)
     voices = chance.sample(VOICES, 2)
+    writer = texts.Writer(chance.random(), "test")
     pieces, sentences = [np.zeros(rate)], []
     at = rate
     for n in range(SENTENCES):
-        choose = lambda options: chance.choice(options.split("|") if isinstance(options, str) else options)
-        text = chance.choice(KINDS)(choose)
+        text = writer.sentence(*chance.choices(list(KINDS), KINDS.values()))
         voice = voices[n % 2]
         samples, words = synthesiser.say(text, voice, chance.choice(SPEEDS))
         heard = speech(samples, rate)

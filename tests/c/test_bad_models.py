@@ -70,7 +70,7 @@ def test_a_graph_of_another_kind(opener, folder, wrong):
 def test_the_vocabulary_of_another_model(opener, folder, which):
     path = folder / VOCAB
     path.write_bytes(OTHER_VOCABS[which](path.read_bytes()))
-    refused(opener, folder, GRAPHS[2], r"expected as many classes in its output as pieces in the vocabulary, 19[24], found 193")
+    refused(opener, folder, GRAPHS[2], r"expected as many classes in its output as pieces in the vocabulary, (99|101), found 100")
 
 
 def test_graphs_in_each_others_place(opener, folder):

@@ -23,10 +23,12 @@ MEL = DATA / "mel" / "sample_00.mel"
 VECTORS = DATA / "streaming" / "sample_00.encoded"
 
 MELS = 64
-LAYERS, HEADS, PAST = 4, 4, 7
+LAYERS, HEADS, PAST = 4, 4, 4
 STRIDE = 4
 # What the encoder itself takes from log-mel, and divides it by.
-MEAN, DEVIATION = -10, 5
+MEAN, DEVIATION = -8, 5
+# Of the angles by which heads are turned.
+BASE = 5_000
 # So that steps differ, rows are replaced in the middle of a step, and one step is longer than what is kept.
 LEFT, RIGHT, STEPS = 12, 5, [5, 8, 3, 14, 2, 7, 9]
 
@@ -43,8 +45,8 @@ def weights(path=ENCODER):
             found[node.output[0]] = (values - zero.reshape(shape)) * scale.reshape(shape)
         # Products are called by numbers in the file, what comes out of them by their places.
         if node.op_type == "MatMul" and node.input[1] in found:
-            _, layer, name, _ = node.output[0].split("/")
-            found[f"e.{layer}.{name}.weight"] = found[node.input[1]]
+            place = ".".join(node.output[0].split("/")[1:-1])
+            found[f"{place}.weight"] = found[node.input[1]]
     return found
 
 
@@ -57,17 +59,21 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
+def silu(x):
+    return x * sigmoid(x)
+
+
 def strided(w, name, x):
-    """A convolution [T, C] of kernel 5 and stride 2, with zeros around, and its rectifier."""
+    """A convolution [T, C] of kernel 5 and stride 2, with zeros around, and its activation."""
     kernel, padded = w[f"{name}.weight"], np.pad(x, ((2, 2), (0, 0)))
     frames = [np.einsum("tc,oct->o", padded[t : t + 5], kernel) for t in range(0, len(x), 2)]
-    return np.maximum(np.array(frames) + w[f"{name}.bias"], 0)
+    return silu(np.array(frames) + w[f"{name}.bias"])
 
 
 def rotated(x, first):
     """Heads [H, T, D] turned by the positions of their frames, of which the first is `first`."""
     half = x.shape[-1] // 2
-    angles = np.outer(first + np.arange(x.shape[1]), 10_000 ** (-np.arange(half) / half))
+    angles = np.outer(first + np.arange(x.shape[1]), BASE ** (-np.arange(half) / half))
     low, high = x[..., :half], x[..., half:]
     cos, sin = np.cos(angles), np.sin(angles)
     return np.concatenate([low * cos - high * sin, high * cos + low * sin], -1)
@@ -77,20 +83,21 @@ class Layer:
     """One layer and what it keeps."""
 
     def __init__(self, w, number):
-        self.w = {key.split(".", 3)[3]: w[key] for key in w if key.startswith(f"e.layers.{number}.")}
-        width = len(self.w["n1.bias"])
+        place = f"encoder.blocks.{number}."
+        self.w = {key.removeprefix(place): w[key] for key in w if key.startswith(place)}
+        width = len(self.w["norm.bias"])
         self.keys = self.values = np.zeros((HEADS, 0, width // HEADS), np.float32)
         self.inputs = np.zeros((PAST, width), np.float32)
 
     def dense(self, name, x):
         return x @ self.w[f"{name}.weight"] + self.w[f"{name}.bias"]
 
-    def feed_forward(self, which, x):
-        y = self.dense(f"f{which}a", norm(self.w, f"n{which}", x))
-        return x + 0.5 * self.dense(f"f{which}b", y * sigmoid(y))
+    def feed_forward(self, name, x):
+        return x + 0.5 * self.dense(f"{name}.down", silu(self.dense(f"{name}.up", norm(self.w, f"{name}.norm", x))))
 
     def attention(self, x, first, step, left):
-        heads = self.dense("qkv", norm(self.w, "na", x)).reshape(len(x), 3, HEADS, -1).transpose(1, 2, 0, 3)
+        heads = self.dense("attention.qkv", norm(self.w, "attention.norm", x))
+        heads = heads.reshape(len(x), 3, HEADS, -1).transpose(1, 2, 0, 3)
         queries, new = rotated(heads[0], first), rotated(heads[1], first)
         keys = np.concatenate([self.keys, new], 1)
         values = np.concatenate([self.values, heads[2]], 1)
@@ -101,20 +108,20 @@ class Layer:
         self.keys, self.values = (
             all_[:, : known + step][:, -left:].astype(np.float16).astype(np.float32) for all_ in (keys, values)
         )
-        return x + self.dense("o", mixed.transpose(1, 0, 2).reshape(len(x), -1))
+        return x + self.dense("attention.out", mixed.transpose(1, 0, 2).reshape(len(x), -1))
 
     def convolution(self, x, step):
-        value, gate = np.split(self.dense("pw1", norm(self.w, "nc", x)), 2, -1)
+        value, gate = np.split(self.dense("convolution.gate", norm(self.w, "convolution.norm", x)), 2, -1)
         inputs = np.concatenate([self.inputs, value * sigmoid(gate)])
         self.inputs = inputs[step : step + PAST]
-        inputs, kernel = np.pad(inputs, ((0, PAST), (0, 0))), self.w["dw.weight"][:, 0].T
-        y = np.array([(inputs[t : t + 2 * PAST + 1] * kernel).sum(0) for t in range(len(x))]) + self.w["dw.bias"]
-        y = norm(self.w, "ncd", y)
-        return x + self.dense("pw2", y * sigmoid(y))
+        inputs, kernel = np.pad(inputs, ((0, PAST), (0, 0))), self.w["convolution.depth.weight"][:, 0].T
+        y = np.array([(inputs[t : t + 2 * PAST + 1] * kernel).sum(0) for t in range(len(x))])
+        y = norm(self.w, "convolution.inner", y + self.w["convolution.depth.bias"])
+        return x + self.dense("convolution.out", silu(y))
 
     def __call__(self, x, first, step, left):
-        x = self.attention(self.feed_forward(1, x), first, step, left)
-        return norm(self.w, "nf", self.feed_forward(2, self.convolution(x, step)))
+        x = self.attention(self.feed_forward("first", x), first, step, left)
+        return norm(self.w, "norm", self.feed_forward("second", self.convolution(x, step)))
 
 
 def encode(w, mel, steps, left, right):
@@ -123,8 +130,7 @@ def encode(w, mel, steps, left, right):
     count = len(mel) // STRIDE
     for step in steps:
         heard = mel[: STRIDE * min(first + step + right, count)]
-        x = strided(w, "e.c2", strided(w, "e.c1", (heard - MEAN) / DEVIATION))[first:]
-        x = norm(w, "e.ln", x)
+        x = strided(w, "encoder.two", strided(w, "encoder.one", (heard - MEAN) / DEVIATION))[first:]
         for layer in layers:
             x = layer(x, first, step, left)
         found.append(x[:step])

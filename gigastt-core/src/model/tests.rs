@@ -83,10 +83,10 @@ fn the_embedded_model_hears_what_was_said() {
         name: "gigaam-v3-e2e-rnnt".into(),
         variant: Variant::E2eRnnt,
         quantization: Some("int8w".into()),
-        vocab_size: 193,
+        vocab_size: 100,
         encoder_width: Some(160),
         source: "embedded".into(),
-        bytes: 911_576 + 2_764_215 + 136_319,
+        bytes: 611_171 + 2_793_554 + 154_773,
         optimized: None,
     };
     assert_eq!(info, expected);

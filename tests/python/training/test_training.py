@@ -37,11 +37,11 @@ def python(script, *arguments):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A short run, stopped once and continued: its folder."""
+    """A short run, stopped once and continued, what it hears then being made by other processes: its folder."""
     folder = tmp_path_factory.mktemp("run")
     small = ("--width", 64, "--layers", 2, "--batch-s", 16, "--festival", 24, "--log-every", 30, "--steps", STEPS)
     python(CODE / "train.py", *small, "--folder", folder, "--stop-after", STEPS // 2)
-    python(CODE / "train.py", *small, "--folder", folder)
+    python(CODE / "train.py", *small, "--folder", folder, "--workers", 2)
     return folder
 
 
