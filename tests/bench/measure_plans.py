@@ -1,6 +1,6 @@
 """Score plans of live recognition: how right, how steady and how early the text is, and what it costs.
 
-    python tests/bench/measure_plans.py PLAYED DIALOGUES [--json]
+    python tests/bench/measure_plans.py PLAYED DIALOGUES
 
 PLAYED is what the example `plans` printed, DIALOGUES what make_dialogues.py made. Prints a table.
 Words are compared without case and punctuation. See docs/streaming.md for what the columns mean.
@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+SAMPLES = 10_000
+"""Sets of recordings that an interval is taken from, drawn with replacement."""
 
 MARK_S = 0.1
 """Latency is taken for a mark of true speech each so often."""
@@ -51,7 +54,10 @@ def revised(states):
 class Score:
     words: int = 0
     final_errors: int = 0
-    first_errors: int = 0
+    first_errors: dict = field(default_factory=lambda: defaultdict(lambda: np.zeros(2)))
+    """Of each recording, and its words."""
+    passes_s: float = 0.0
+    """Encoded once more at the ends of utterances."""
     first_stable_errors: int = 0
     flicker: int = 0
     stable_flicker: int = 0
@@ -66,6 +72,7 @@ class Score:
     cost: dict = field(default_factory=dict)
 
     def utterance(self, partials, final, sentences):
+        self.passes_s += (final["end"] - final["start"]) * final["second_pass"]
         spoken = [s for s in sentences if final["start"] <= np.mean(s["speech"][-1]) < final["end"]]
         if not spoken:
             self.final_errors += len(words(final["text"]))
@@ -77,7 +84,7 @@ class Score:
         self.words += len(truth)
         self.finals += len(last)
         self.final_errors += distance(last, truth)
-        self.first_errors += distance(first_shown(texts, last), truth)
+        self.first_errors[final["recording"]] += distance(first_shown(texts, last), truth), len(truth)
         self.first_stable_errors += distance(first_shown(stables, last), truth)
         self.flicker += revised([*texts, last])
         self.stable_flicker += revised([*stables, last])
@@ -96,12 +103,17 @@ class Score:
                 else:
                     self.latencies.append(covered - mark)
 
+    def first(self):
+        """Errors at first appearance and words, a row for each recording, in the order of their names."""
+        return np.array([counts for _, counts in sorted(self.first_errors.items())])
+
     def row(self):
         share = lambda count: round(100 * count / self.words, 1)
         percentile = lambda values, p: round(1000 * float(np.percentile(values, p)))
         return {
             "final_wer": share(self.final_errors),
-            "first_wer": share(self.first_errors),
+            "first_wer": round(100 * rate(self.first()), 1),
+            "first_wer_95": interval(self.first()),
             "first_stable_wer": share(self.first_stable_errors),
             "flicker": round(self.flicker / self.finals, 2),
             "stable_flicker": round(self.stable_flicker / self.finals, 3),
@@ -113,9 +125,29 @@ class Score:
             "partial_p95_ms": percentile(self.latencies, 95),
             "cadence_ms": percentile(self.gaps, 50),
             "encoded": round(self.cost["encoded_s"] / self.cost["audio_s"], 1),
+            "for_partials": round((self.cost["encoded_s"] - self.passes_s) / self.cost["audio_s"], 2),
             "encoder": round(self.cost["encoder_s"] / self.cost["audio_s"], 4),
             "missed": self.missed,
         }
+
+
+def rate(counts):
+    errors, words = counts.sum(axis=-2).T
+    return errors / words
+
+
+def interval(*counts):
+    """95 % of the error rate of a plan, in %, or of that by which the first of two exceeds the second."""
+    drawn = np.random.default_rng(0).integers(len(counts[0]), size=(SAMPLES, len(counts[0])))
+    first, *second = (rate(of_plan[drawn]) for of_plan in counts)
+    low, high = np.percentile(100 * (first - second[0] if second else first), [2.5, 97.5])
+    return f"{low:.1f}..{high:.1f}"
+
+
+def counterpart(plan, scores):
+    """The first plan in windows that is like this one in everything but left context."""
+    alike = lambda other: not other.startswith("kept:") and other.split("/")[1:] == plan.split("/")[1:]
+    return next((scores[other] for other in scores if plan.startswith("kept:") and alike(other)), None)
 
 
 def hold(partial, seconds):
@@ -152,7 +184,11 @@ def main():
     parser.add_argument("dialogues", type=Path)
     parser.add_argument("--hold", type=float, default=0.0)
     args = parser.parse_args()
-    rows = {plan: s.row() for plan, s in score(args.played, args.dialogues, args.hold).items()}
+    scores = score(args.played, args.dialogues, args.hold)
+    rows = {plan: s.row() for plan, s in scores.items()}
+    for plan, row in rows.items():
+        windows = counterpart(plan, scores)
+        row["first_wer_minus_windows_95"] = interval(scores[plan].first(), windows.first()) if windows else ""
     columns = list(next(iter(rows.values())))
     print("plan", *columns, sep="\t")
     for plan, row in rows.items():

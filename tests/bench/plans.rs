@@ -5,9 +5,9 @@
 //! its audio was complete plus how long the machine took. Prints a JSON object per line: the events, and
 //! at the end of a plan what it cost.
 //!
-//!     cargo run --release -p gigastt-tests --example plans -- FOLDER PLAN...
+//!     cargo run --release -p gigastt-tests --example plans -- FOLDER [PLAN...]
 //!
-//! A plan is `left/step_first/step_min/step_max/right/edge/horizon`, in encoder frames of 40 ms, after `kept:`
+//! Without plans it plays those of `docs/streaming.md`. A plan is `left/step_first/step_min/step_max/right/edge/horizon`, in encoder frames of 40 ms, after `kept:`
 //! if the encoder is to keep what it has computed.
 
 #![allow(clippy::print_stdout)]
@@ -22,6 +22,35 @@ use gigastt_core::{
 };
 use serde_json::json;
 
+/// The plans of `docs/streaming.md`.
+const PLANS: [&str; 25] = [
+    "32/3/8/64/16/4/16",
+    "32/3/8/64/12/4/16",
+    "32/3/8/64/8/4/16",
+    "16/3/8/64/12/4/16",
+    "64/3/8/64/16/4/16",
+    "8/3/8/64/12/4/16",
+    "32/8/8/64/12/4/16",
+    "32/3/16/64/12/4/16",
+    "32/3/32/64/12/4/16",
+    "32/16/16/64/12/4/16",
+    "32/3/4/64/12/4/16",
+    "32/3/8/64/12/4/0",
+    "32/3/8/64/12/4/24",
+    "32/3/8/64/12/6/16",
+    "kept:32/3/8/64/12/4/16",
+    "kept:64/3/8/64/12/4/16",
+    "kept:128/3/8/64/12/4/16",
+    "kept:256/3/8/64/12/4/16",
+    "kept:64/3/16/64/12/4/16",
+    "kept:128/3/16/64/12/4/16",
+    "kept:64/3/32/64/12/4/16",
+    "kept:64/3/4/64/12/4/16",
+    "kept:128/16/32/64/16/4/16",
+    "kept:64/16/16/64/12/4/16",
+    "kept:64/32/32/64/12/4/16",
+];
+
 const PIECE_MS: usize = 20;
 /// No window takes this long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,9 +59,13 @@ const LOOK: Duration = Duration::from_millis(5);
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
-    let usage = || Error::new(ErrorKind::InvalidArgument, "expected FOLDER PLAN...");
+    let usage = || Error::new(ErrorKind::InvalidArgument, "expected FOLDER [PLAN...]");
     let folder = PathBuf::from(args.next().ok_or_else(usage)?);
-    for name in args {
+    let mut plans: Vec<String> = args.collect();
+    if plans.is_empty() {
+        plans = PLANS.map(String::from).into();
+    }
+    for name in plans {
         let plan = parse(&name).ok_or_else(usage)?;
         plan.validate()?;
         // The sums of an engine are those of one plan.
@@ -134,7 +167,7 @@ fn tell(plan: &str, recording: &str, at: f64, event: &Event) {
         Event::Final(text) => json!({
             "plan": plan, "recording": recording, "at": at, "type": "final", "text": text.text,
             "start": text.span.start as f64 / 16_000.0, "end": text.span.end as f64 / 16_000.0,
-            "reason": text.endpoint_reason.code(),
+            "reason": text.endpoint_reason.code(), "second_pass": text.second_pass,
         }),
         Event::SpeechStarted { .. } | Event::End(_) => return,
     };
