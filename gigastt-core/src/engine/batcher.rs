@@ -4,7 +4,8 @@
 //! Every window is due some time after it was submitted, by its purpose; the earliest due runs
 //! first. Live windows are due sooner than bulk ones, which therefore wait, but never longer than
 //! [`DUE_BULK`] past their turn. Whenever a worker is free and a window waits, one is handed out.
-//! Tentative windows of equal length share an encoder call where that pays.
+//! Tentative windows of equal length share an encoder call where that pays, and so do steps of an encoder
+//! that keeps its past, the longer of which are shortened for that.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -143,14 +144,26 @@ impl<S> Batcher<S> {
         }
         let affordable = BATCH_TIME_MAX.as_secs_f64() / self.speed.estimate(frames).as_secs_f64();
         let most = (affordable as usize).clamp(1, BATCH_MAX);
-        let fits = |e: &Entry<S>| joins(&e.job) && e.job.frames() == frames && alive(&e.stream);
+        let first = &batch[0].1.job;
+        let (right, before) = (first.peek.len(), first.past.as_ref().map(|past| past.before()));
+        let (mut shortest, mut longest) = (first.decode.len(), first.decode.len());
         for at in (0..self.queue.len()).rev() {
             if batch.len() == most {
                 break;
             }
-            if fits(&self.queue[at].1) {
+            let Entry { job, stream, .. } = &self.queue[at].1;
+            let steps = (shortest.min(job.decode.len()), longest.max(job.decode.len()));
+            let alike = match &job.past {
+                None => before.is_none() && job.frames() == frames,
+                Some(past) => before == Some(past.before()) && job.peek.len() == right && near(steps),
+            };
+            if joins(job) && alike && alive(stream) {
+                (shortest, longest) = steps;
                 batch.push(self.queue.remove(at));
             }
+        }
+        if before.is_some() {
+            batch.iter_mut().for_each(|(_, entry)| entry.job.shorten(shortest));
         }
         batch
     }
@@ -211,10 +224,15 @@ impl<S> Batcher<S> {
     }
 }
 
-/// Whether the window may share a call. Steps of an encoder that keeps its past do not: their positions
-/// differ.
+/// Whether the window may share a call. Where activations are rounded to 8 bits, what it gives then depends
+/// on the others a little, so none does that decides what is committed.
 pub(crate) fn joins(job: &Job) -> bool {
-    job.purpose == Purpose::Tentative && job.past.is_none()
+    job.purpose == Purpose::Tentative
+}
+
+/// Whether the longest step loses little if it becomes as short as the shortest: at most a quarter.
+fn near((shortest, longest): (usize, usize)) -> bool {
+    4 * shortest >= 3 * longest
 }
 
 /// Measured seconds per mel frame, apart for short and long windows, because attention makes long

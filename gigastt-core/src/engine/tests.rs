@@ -211,6 +211,55 @@ fn a_failing_stream_ends_alone() {
     }
 }
 
+/// Promise 8, and that streams do not hear one another. Fails when a call that several share mixes them up, is
+/// counted as theirs though it failed, or leaves them something else than a call of their own does.
+#[test]
+fn streams_that_share_calls_hear_their_own_words() {
+    let script = Script { call: Duration::from_millis(4), ..Script::default() };
+    let engine = Engine::fake(script, 1).unwrap();
+    let started = std::time::Instant::now();
+    let (mut shared, mut failed) = (false, false);
+    while !(shared && failed) {
+        assert!(started.elapsed() < PATIENCE.unwrap(), "calls are shared: {shared}, one failed: {failed}");
+        let mut streams: Vec<Recognizer> =
+            (0..4).map(|_| engine.recognizer(Options::new(16_000)).unwrap()).collect();
+        // Each word is heard shifted by those before it.
+        let first = |stream: usize| 100 * stream as u32 + 1;
+        let heard =
+            |stream| (0..9).map(|n| format!("w{}", first(stream) + 2 * n)).collect::<Vec<_>>().join(" ");
+        let said = |stream: usize| {
+            let mut words: Vec<(u32, usize)> = (0..9).map(|n| (first(stream) + n, 9)).collect();
+            if stream == 3 {
+                words[5].0 = FAILS;
+            }
+            words.insert(0, (0, 3 * stream));
+            words.push((0, 6));
+            signal(&words)
+        };
+        let pcm: Vec<Vec<f32>> = (0..4).map(said).collect();
+        for at in (0..pcm[3].len()).step_by(FRAME) {
+            for (stream, recognizer) in streams.iter_mut().enumerate() {
+                // One of them fails on the way.
+                let _ = recognizer.push_pcm(pcm[stream].get(at..at + FRAME).unwrap_or_default());
+                while let Some(event) = recognizer.poll_event() {
+                    if let Event::Partial(partial) = event {
+                        assert!(heard(stream).starts_with(&partial.text), "{stream}: {}", partial.text);
+                    }
+                }
+            }
+            std::thread::yield_now();
+        }
+        let broken = streams.pop().unwrap().finish();
+        assert_eq!(broken.unwrap_err().kind(), ErrorKind::Inference);
+        let stats = engine.stats().unwrap();
+        (shared, failed) = (stats.windows > stats.calls, true);
+        for (stream, mut recognizer) in streams.into_iter().enumerate() {
+            let text = recognizer.finish().unwrap().text;
+            assert!(heard(stream).starts_with(&text) && text.len() > 20, "{stream}: {text}");
+        }
+    }
+}
+
 /// Promise 4. Fails when a deadline is not compared with the measured speed.
 #[test]
 fn a_final_whose_second_pass_does_not_fit_is_the_newest_hypothesis() {

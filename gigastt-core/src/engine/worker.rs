@@ -13,7 +13,7 @@ use crate::sync::{Condvar, Mutex};
 
 use super::batcher::{Batcher, Entry, Spent, Ticket};
 use super::mailbox::Mailbox;
-use crate::model::{DecoderState, Encoded, Interrupt, Lane, Network};
+use crate::model::{DecoderState, Encoded, Interrupt, Lane, Network, Step};
 use crate::session::{Decoded, Job, Reply};
 use crate::{Error, ErrorKind, Result};
 
@@ -184,14 +184,13 @@ impl Worker {
     }
 
     fn encode(&mut self, batch: &mut Batch, interrupt: &Interrupt) -> Result<Encoded> {
-        if let [(_, Entry { job, .. })] = batch.as_mut_slice()
-            && let Some(past) = &mut job.past
-        {
-            let mel = job.mel.to_vec();
-            return self.guarded(|lane| lane.step(&mel, job.decode.len(), past, interrupt));
+        let mels: Vec<Vec<f32>> = batch.iter().map(|(_, e)| e.job.mel.to_vec()).collect();
+        let jobs = batch.iter_mut().map(|(_, entry)| &mut entry.job).zip(&mels);
+        let mut steps: Vec<Step<'_>> = jobs.filter_map(|(job, mel)| job.step(mel)).collect();
+        if !steps.is_empty() {
+            return self.guarded(|lane| lane.step(&mut steps, interrupt));
         }
-        let windows: Vec<Vec<f32>> = batch.iter().map(|(_, e)| e.job.mel.to_vec()).collect();
-        let windows: Vec<&[f32]> = windows.iter().map(Vec::as_slice).collect();
+        let windows: Vec<&[f32]> = mels.iter().map(Vec::as_slice).collect();
         self.guarded(|lane| lane.encode(&windows, interrupt))
     }
 

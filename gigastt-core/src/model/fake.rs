@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::sync::{Condvar, Mutex};
 
 use super::decode::{self, Transducer};
-use super::{DecoderState, Encoded, Interrupt, Lane, MELS, Network, Past, Span, Vocab, encoder_frames};
+use super::{DecoderState, Encoded, Interrupt, Lane, MELS, Network, Past, Span, Step, Vocab, encoder_frames};
 use crate::audio::{FrontEnd, vad};
 use crate::{Error, ErrorKind, Result, Token};
 
@@ -262,11 +262,15 @@ impl Lane for FakeLane {
         understood(data, frames)
     }
 
-    fn step(&mut self, mel: &[f32], step: usize, past: &mut Past, interrupt: &Interrupt) -> Result<Encoded> {
-        self.work(mel.len() / MELS, interrupt)?;
-        let data = hear_step(mel, step, past);
-        let frames = data.len();
-        understood(data, frames)
+    fn step(&mut self, steps: &mut [Step<'_>], interrupt: &Interrupt) -> Result<Encoded> {
+        self.work(steps.iter().map(|step| step.mel.len() / MELS).sum(), interrupt)?;
+        for step in &*steps {
+            understood(hear(step.mel), 0)?;
+        }
+        let data = steps.iter_mut().flat_map(|step| hear_step(step.mel, step.frames, step.past));
+        let data: Vec<f32> = data.collect();
+        let frames = data.len() / steps.len().max(1);
+        Ok(Encoded { data, frames, width: 1 })
     }
 
     fn decode(

@@ -205,12 +205,12 @@ pub(crate) trait Lane: Send {
     /// `Cancelled` when `interrupt` ended the call, else `Inference`. The lane can be used again.
     fn encode(&mut self, windows: &[&[f32]], interrupt: &Interrupt) -> Result<Encoded>;
 
-    /// Encodes the frames from where `past` ends, of which the first `step` become part of it. `mel`
-    /// begins [`Past::before`] encoder frames earlier.
+    /// Encodes a step each of several utterances, at least one. They are equally long, as are their audio and
+    /// [`Past::before`].
     ///
     /// # Errors
-    /// As `encode`; `past` is then unspecified. `Internal` where [`Network::keeps`] says no.
-    fn step(&mut self, mel: &[f32], step: usize, past: &mut Past, interrupt: &Interrupt) -> Result<Encoded>;
+    /// As `encode`; the pasts are then what they were. `Internal` where [`Network::keeps`] says no.
+    fn step(&mut self, steps: &mut [Step<'_>], interrupt: &Interrupt) -> Result<Encoded>;
 
     /// Decodes encoder frames `frames` of item `item`, greedily, advancing `state` and appending to
     /// `tokens`; their `frame` counts from the window's start.
@@ -227,6 +227,15 @@ pub(crate) trait Lane: Send {
         tokens: &mut Vec<Token>,
         interrupt: &Interrupt,
     ) -> Result<()>;
+}
+
+/// A step of an utterance.
+pub(crate) struct Step<'a> {
+    /// Log-mel, frame-major, `[T][64]`; begins [`Past::before`] encoder frames before where `past` ends.
+    pub mel: &'a [f32],
+    /// The first so many frames from there become part of `past`.
+    pub frames: usize,
+    pub past: &'a mut Past,
 }
 
 /// Encoder output of a batch: `data` is `[items][frames][width]`.

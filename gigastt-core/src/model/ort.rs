@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
+use std::iter::repeat_n;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -32,7 +33,8 @@ use super::interface::{self, Dtype, Encoder, Interface, Joint, Port, Predictor, 
 use super::runtime::{Found, How, LOADER_NAMES, Places};
 use super::vocab::Vocab;
 use super::{
-    DecoderState, Encoded, Interrupt, Lane, LoadOptions, MELS, Network, Past, Provider, encoder_frames,
+    BEFORE, DecoderState, Encoded, Interrupt, Lane, LoadOptions, MELS, Network, Past, Provider, Step,
+    encoder_frames,
 };
 use crate::engine::in_runtime;
 use crate::{Error, ErrorKind, Result, Token};
@@ -562,7 +564,7 @@ impl Lane for OrtLane {
             return Ok(Encoded { data: Vec::new(), frames: 0, width: self.width });
         }
         if self.shape.is_some() {
-            return self.run(windows, None, interrupt);
+            return self.run(windows, &mut [], interrupt);
         }
         self.take(windows, frames);
         self.lengths.clear();
@@ -578,8 +580,9 @@ impl Lane for OrtLane {
         encoded(&self.ports, &outputs, windows.len(), encoder_frames(frames), self.width)
     }
 
-    fn step(&mut self, mel: &[f32], step: usize, past: &mut Past, interrupt: &Interrupt) -> Result<Encoded> {
-        self.run(&[mel], Some((step, past)), interrupt)
+    fn step(&mut self, steps: &mut [Step<'_>], interrupt: &Interrupt) -> Result<Encoded> {
+        let windows: Vec<&[f32]> = steps.iter().map(|step| step.mel).collect();
+        self.run(&windows, steps, interrupt)
     }
 
     fn decode(
@@ -611,56 +614,57 @@ impl OrtLane {
         }
     }
 
-    /// A call of an encoder that keeps what it has computed: on windows as they are, or on a step of so many
-    /// frames after a past.
-    fn run(
-        &mut self,
-        windows: &[&[f32]],
-        mut step: Option<(usize, &mut Past)>,
-        interrupt: &Interrupt,
-    ) -> Result<Encoded> {
-        let frames = equal_frames(windows)?;
-        self.take(windows, frames);
-        let Some(Layers { shape: Shape { layers, width, past: inputs_kept }, ports, zeros }) =
-            &mut self.shape
-        else {
+    /// A call of an encoder that keeps what it has computed: on windows as they are, or on these as steps.
+    fn run(&mut self, windows: &[&[f32]], steps: &mut [Step<'_>], interrupt: &Interrupt) -> Result<Encoded> {
+        let (items, mel_frames) = (windows.len(), equal_frames(windows)?);
+        self.take(windows, mel_frames);
+        let Some(layers) = &mut self.shape else {
             return Err(Error::new(ErrorKind::Internal, "this encoder keeps nothing"));
         };
-        let (layers, width, convolution) = (*layers, *width, *width * *inputs_kept);
-        if let Some((_, past)) = &mut step {
-            past.prepare(2 * layers, (layers, convolution));
-        }
-        let past = step.as_ref().map(|(step, past)| (*step, &**past));
-        let (count, offset, kept, before) =
-            past.map_or((0, 0, 0, 0), |(step, past)| (step, past.frames(), past.kept(), past.before()));
-        let expected = encoder_frames(frames).checked_sub(before).filter(|expected| count <= *expected);
-        let expected = expected.ok_or_else(|| {
-            let message = format!("{frames} mel frames hold no step of {count} frames after {before}");
+        let (before, step) = equal_steps(steps)?;
+        let frames = encoder_frames(mel_frames).checked_sub(before).filter(|frames| step <= *frames);
+        let frames = frames.ok_or_else(|| {
+            let message = format!("{mel_frames} mel frames hold no step of {step} frames after {before}");
             Error::new(ErrorKind::Internal, message)
         })?;
-        zeros.resize(windows.len() * convolution, 0.0);
+        let kept = layers.take(items, frames, steps);
+        let Layers {
+            shape: Shape { width, past: inputs_kept, .. },
+            ports,
+            positions,
+            mask,
+            rows,
+            convolutions,
+        } = layers;
+        let (width, inputs_kept, convolution) = (*width, *inputs_kept, *width * *inputs_kept);
         self.lengths.clear();
-        self.lengths.resize(windows.len(), frames as i64);
-        let (offset, count_given) = ([offset as i64], [count as i64]);
-        let audio = TensorRef::from_array_view(([windows.len(), MELS, frames], self.audio.as_slice()));
-        let lengths = TensorRef::from_array_view(([windows.len()], self.lengths.as_slice()));
+        self.lengths.resize(items, mel_frames as i64);
+        let (before, step_given) = ([before as i64], [step as i64]);
+        let audio = TensorRef::from_array_view(([items, MELS, mel_frames], self.audio.as_slice()));
+        let lengths = TensorRef::from_array_view(([items], self.lengths.as_slice()));
+        let positions = TensorRef::from_array_view(([items, frames], positions.as_slice()));
+        let mask = TensorRef::from_array_view(([items, kept + frames], mask.as_slice()));
         let mut inputs = ort::inputs![
             self.ports.audio.as_str() => audio.map_err(inference)?,
             self.ports.length.as_str() => lengths.map_err(inference)?,
-            streaming::OFFSET => TensorRef::from_array_view(([1], offset.as_slice())).map_err(inference)?,
-            streaming::STEP => TensorRef::from_array_view(([1], count_given.as_slice())).map_err(inference)?,
+            streaming::POSITIONS => positions.map_err(inference)?,
+            streaming::CONTEXT => TensorRef::from_array_view(([1], before.as_slice())).map_err(inference)?,
+            streaming::STEP => TensorRef::from_array_view(([1], step_given.as_slice())).map_err(inference)?,
+            streaming::MASK => mask.map_err(inference)?,
         ];
         for (layer, ports) in ports.iter().enumerate() {
             for (kind, [name, _]) in [(2 * layer, &ports.keys), (2 * layer + 1, &ports.values)] {
-                let rows = past.map_or([].as_slice(), |(_, past)| past.rows(kind));
+                let rows = match &*steps {
+                    [one] => one.past.rows(kind),
+                    _ => &rows[kind],
+                };
                 let rows: &[f16] = HalfBitsSliceExt::reinterpret_cast(rows);
-                let rows =
-                    TensorRef::from_array_view(([windows.len(), kept, width], rows)).map_err(inference)?;
+                let rows = TensorRef::from_array_view(([items, kept, width], rows)).map_err(inference)?;
                 inputs.push((name.as_str().into(), rows.into()));
             }
-            let values = past.map_or(zeros.as_slice(), |(_, past)| past.convolution(layer));
-            let dims = [windows.len(), width, *inputs_kept];
-            let values = TensorRef::from_array_view((dims, values)).map_err(inference)?;
+            let values = convolutions[layer].as_slice();
+            let values =
+                TensorRef::from_array_view(([items, width, inputs_kept], values)).map_err(inference)?;
             inputs.push((ports.convolution[0].as_str().into(), values.into()));
         }
         let run_options = run_options()?;
@@ -669,37 +673,74 @@ impl OrtLane {
             // It counts the frames before the step, too.
             outputs.remove(length);
         }
-        let encoded = encoded(&self.ports, &outputs, windows.len(), expected, self.width)?;
-        let Some((step, past)) = step else { return Ok(encoded) };
-        for (layer, ports) in ports.iter().enumerate() {
-            for (kind, [_, name]) in [(2 * layer, &ports.keys), (2 * layer + 1, &ports.values)] {
-                let rows = values_of::<f16>(&outputs, name, step * width)?;
-                past.keep(kind, width, HalfFloatSliceExt::reinterpret_cast(rows));
-            }
-            let values = values_of::<f32>(&outputs, &ports.convolution[1], convolution)?;
-            past.keep_convolution(layer, values);
+        let encoded = encoded(&self.ports, &outputs, items, frames, self.width)?;
+        if steps.is_empty() {
+            return Ok(encoded);
         }
-        past.advance(step);
+        // All of it is there before any of it is taken.
+        let mut left = Vec::with_capacity(ports.len());
+        for Ports { keys, values, convolution: inputs } in ports.iter() {
+            let keys = values_of::<f16>(&outputs, &keys[1], items * step * width)?;
+            let values = values_of::<f16>(&outputs, &values[1], items * step * width)?;
+            left.push((keys, values, values_of::<f32>(&outputs, &inputs[1], items * convolution)?));
+        }
+        for (item, Step { past, .. }) in steps.iter_mut().enumerate() {
+            let rows = item * step * width..(item + 1) * step * width;
+            for (layer, (keys, values, inputs)) in left.iter().enumerate() {
+                past.keep(2 * layer, width, HalfFloatSliceExt::reinterpret_cast(&keys[rows.clone()]));
+                past.keep(2 * layer + 1, width, HalfFloatSliceExt::reinterpret_cast(&values[rows.clone()]));
+                past.keep_convolution(layer, &inputs[item * convolution..(item + 1) * convolution]);
+            }
+            past.advance(step);
+        }
         Ok(encoded)
     }
 
-    /// How far what the encoder gives is from `expected` for `mel`, in one step and in two. They would be equal
-    /// but for rounding.
+    /// How far what the encoder gives is from `expected` for `mel`: in one step, in two, and beside another. They would
+    /// be equal but for rounding.
     fn deviation(&mut self, mel: &[f32], expected: &Encoded) -> Result<f32> {
         let whole = self.encode(&[mel], &Interrupt::default())?;
-        Ok(relative(&whole.data, &expected.data).max(self.deviation_in_steps(mel, expected)?))
+        let shared = self.deviation_of_shared(mel, expected.frames / 3)?;
+        Ok(relative(&whole.data, &expected.data).max(self.deviation_in_steps(mel, expected)?).max(shared))
     }
 
     /// The same in two steps, of which the first hears everything.
     fn deviation_in_steps(&mut self, mel: &[f32], expected: &Encoded) -> Result<f32> {
-        let (interrupt, step) = (Interrupt::default(), expected.frames / 3);
+        let (interrupt, frames) = (Interrupt::default(), expected.frames / 3);
         let mut past = Past::new(expected.frames);
-        let first = self.step(mel, step, &mut past, &interrupt)?;
-        let rest = &mel[(step - past.before()) * STRIDE * MELS..];
-        let second = self.step(rest, expected.frames - step, &mut past, &interrupt)?;
-        let both = [&first.data[..(step * first.width).min(first.data.len())], &second.data].concat();
+        let first = self.step(&mut [Step { mel, frames, past: &mut past }], &interrupt)?;
+        let rest = &mel[(frames - past.before()) * STRIDE * MELS..];
+        let second = Step { mel: rest, frames: expected.frames - frames, past: &mut past };
+        let second = self.step(&mut [second], &interrupt)?;
+        let both = [&first.data[..(frames * first.width).min(first.data.len())], &second.data].concat();
         Ok(relative(&both, &expected.data))
     }
+
+    /// How far a step of `frames` frames that shares a call with a later one is from the same in a call of its own.
+    fn deviation_of_shared(&mut self, mel: &[f32], frames: usize) -> Result<f32> {
+        let interrupt = Interrupt::default();
+        let window = |first: usize| &mel[(first - BEFORE) * STRIDE * MELS..(first + frames) * STRIDE * MELS];
+        let mut past = Past::new(2 * frames);
+        self.step(&mut [Step { mel, frames, past: &mut past }], &interrupt)?;
+        let mut later = past.clone();
+        let own = self.step(&mut [Step { mel: window(frames), frames, past: &mut later }], &interrupt)?;
+        let shared = &mut [
+            Step { mel: window(frames), frames, past: &mut past },
+            Step { mel: window(2 * frames), frames, past: &mut later },
+        ];
+        let shared = self.step(shared, &interrupt)?;
+        Ok(relative(&shared.data[..own.data.len().min(shared.data.len())], &own.data))
+    }
+}
+
+/// Frames of context before these steps, and in each; of none, none.
+fn equal_steps(steps: &[Step<'_>]) -> Result<(usize, usize)> {
+    let shape = |step: &Step<'_>| (step.past.before(), step.frames);
+    let first = steps.first().map_or((0, 0), shape);
+    if steps.iter().any(|step| shape(step) != first) {
+        return Err(Error::new(ErrorKind::Internal, "expected steps of equal length"));
+    }
+    Ok(first)
 }
 
 /// The norm of the difference in norms of `expected`.
@@ -710,17 +751,63 @@ fn relative(found: &[f32], expected: &[f32]) -> f32 {
     if found.len() == expected.len() && difference.is_finite() { difference } else { f32::INFINITY }
 }
 
-/// The layers of an encoder that keeps what it has computed.
+/// The layers of an encoder that keeps what it has computed, and the input it takes because of that, kept between
+/// calls.
 struct Layers {
     shape: Shape,
     ports: Vec<Ports>,
-    /// What stands for the past of the convolutions at an utterance's start.
-    zeros: Vec<f32>,
+    /// `[items][frames]`.
+    positions: Vec<i64>,
+    /// `[items][kept and new frames]`.
+    mask: Vec<f32>,
+    /// Where several steps share a call: of each kind, `[items][kept][width]`.
+    rows: Vec<Vec<u16>>,
+    /// Of each layer, `[items][width][past]`.
+    convolutions: Vec<Vec<f32>>,
 }
 
 impl Layers {
     fn new(shape: Shape) -> Self {
-        Self { shape, ports: (0..shape.layers).map(Ports::of).collect(), zeros: Vec::new() }
+        Self {
+            shape,
+            ports: (0..shape.layers).map(Ports::of).collect(),
+            positions: Vec::new(),
+            mask: Vec::new(),
+            rows: vec![Vec::new(); 2 * shape.layers],
+            convolutions: vec![Vec::new(); shape.layers],
+        }
+    }
+
+    /// Makes `frames` frames of each of `items` items the input, with the pasts of `steps`; windows have none. The
+    /// rows that are given of each past: as many as the longest has.
+    fn take(&mut self, items: usize, frames: usize, steps: &mut [Step<'_>]) -> usize {
+        let Shape { layers, width, past: inputs_kept } = self.shape;
+        let convolution = width * inputs_kept;
+        steps.iter_mut().for_each(|step| step.past.prepare(2 * layers, (layers, convolution)));
+        let pasts: Vec<&Past> = steps.iter().map(|step| &*step.past).collect();
+        let kept = pasts.iter().map(|past| past.kept()).max().unwrap_or(0);
+        self.positions.clear();
+        self.mask.clear();
+        for item in 0..items {
+            let (first, own) = pasts.get(item).map_or((0, 0), |past| (past.frames(), past.kept()));
+            self.positions.extend((first..first + frames).map(|frame| frame as i64));
+            self.mask.extend(repeat_n(0.0, own));
+            self.mask.extend(repeat_n(streaming::ABSENT, kept - own));
+            self.mask.extend(repeat_n(0.0, frames));
+        }
+        for (layer, inputs) in self.convolutions.iter_mut().enumerate() {
+            inputs.clear();
+            pasts.iter().for_each(|past| inputs.extend_from_slice(past.convolution(layer)));
+            inputs.resize(items * convolution, 0.0);
+        }
+        for (kind, rows) in self.rows.iter_mut().enumerate() {
+            rows.clear();
+            for past in pasts.iter().filter(|_| items > 1) {
+                rows.extend_from_slice(past.rows(kind));
+                rows.resize(rows.len() + (kept - past.kept()) * width, 0);
+            }
+        }
+        kept
     }
 }
 

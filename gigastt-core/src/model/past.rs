@@ -11,7 +11,7 @@ pub(crate) const BEFORE: usize = streaming::BEFORE;
 
 /// Keys and values of the last frames and the last inputs of the convolutions, layer by layer. Belongs
 /// to one utterance and travels with its steps; whoever runs them gives it its contents.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Past {
     /// The most frames whose rows are kept.
     left: usize,

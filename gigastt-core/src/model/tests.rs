@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::graph::quantise::quantise;
 use super::graph::tests::{convolution_module, dequantise};
-use super::graph::{Graph, pointwise};
+use super::graph::{AttributeProto, Graph, NodeProto, TensorProto, pointwise};
 use super::ort::open as open_graphs;
 use super::*;
 
@@ -661,10 +661,17 @@ fn without_a_runtime_the_cure_is_told() {
 /// and that would hide small faults.
 #[cfg(feature = "embedded-model")]
 fn embedded_in_floats() -> Model {
+    embedded_with(|_| {})
+}
+
+/// The same, changed.
+#[cfg(feature = "embedded-model")]
+fn embedded_with(change: impl Fn(&mut Graph)) -> Model {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/embedded");
     let graph = |name: &str| Some(read(folder.join(format!("v3_e2e_rnnt_{name}.int8w.onnx"))).into());
     let mut encoder = Graph::parse(read(folder.join("v3_e2e_rnnt_encoder.int8w.onnx")).into()).unwrap();
     dequantise(&mut encoder);
+    change(&mut encoder);
     Model::bytes(ModelBytes {
         variant: Variant::E2eRnnt,
         encoder: encoder.into_bytes().into(),
@@ -700,7 +707,9 @@ fn stepwise(
         let step = steps.next().unwrap().min(count - first);
         let (begin, end) = (4 * first.saturating_sub(BEFORE) * MELS, 4 * (first + step + right) * MELS);
         let window = &mel[begin..end.min(mel.len())];
-        let encoded = lane.step(window, step, &mut past, &Interrupt::default()).unwrap();
+        let encoded = lane
+            .step(&mut [Step { mel: window, frames: step, past: &mut past }], &Interrupt::default())
+            .unwrap();
         found.extend_from_slice(&encoded.data[..step * encoded.width]);
         first += step;
         fault(&mut past);
@@ -768,4 +777,109 @@ fn steps_are_those_of_the_reference() {
         let off = off(fault);
         assert!(off > 0.1, "only {off} off with {what}");
     }
+}
+
+/// In floats, steps of several utterances in one call, at different places and with pasts of different length, give
+/// what each gives in a call of its own, and leave the same.
+#[test]
+#[cfg(feature = "embedded-model")]
+fn steps_that_share_a_call_do_not_change_one_another() {
+    for model in [embedded_in_floats(), embedded_with(look_positions_up)] {
+        check_shared_steps(&model);
+    }
+}
+
+/// Lets the encoder look its rotary positions up in one table, `[cosines and sines, 1, 1, width]`, and rotate with
+/// time as the first axis, as GigaAM's own code does.
+#[cfg(feature = "embedded-model")]
+fn look_positions_up(graph: &mut Graph) {
+    const ROWS: usize = 500;
+    let of = |graph: &Graph, operator: &str| {
+        graph.body.node.iter().find(|node| node.op_type() == operator).unwrap().output[0].clone()
+    };
+    let (cos, sin) = (of(graph, "Cos"), of(graph, "Sin"));
+    let is_row = |tensor: &&TensorProto| matches!(tensor.dims[..], [1, _]);
+    let frequencies = graph.body.initializer.iter().find(is_row).unwrap().raw_data.clone().unwrap();
+    let frequency = |n: usize| f32::from_le_bytes(frequencies[4 * n..4 * n + 4].try_into().unwrap());
+    let half = frequencies.len() / 4;
+    let angles = || (0..ROWS * 2 * half).map(|at| (at / (2 * half)) as f32 * frequency(at % half));
+    let table: Vec<f32> = angles().map(f32::cos).chain(angles().map(f32::sin)).collect();
+    let integers = |name: &str, value: usize| TensorProto::integers(name, &[value as i64]);
+    graph.body.initializer.extend([
+        TensorProto::of_floats("table", &[2 * ROWS, 1, 1, 2 * half], &table),
+        integers("cosines", 0),
+        integers("sines", ROWS),
+    ]);
+    let turn = |from: &str, to: &str, perm: &[i64]| {
+        NodeProto::of("Transpose", [from], to).with(AttributeProto::integers("perm", perm))
+    };
+    let mut nodes = Vec::new();
+    for mut node in std::mem::take(&mut graph.body.node) {
+        let start = match node.input.get(1) {
+            Some(name) if *name == cos => "cosines",
+            Some(name) if *name == sin => "sines",
+            _ => {
+                nodes.push(node);
+                continue;
+            }
+        };
+        let [heard, output] = [node.input[0].clone(), node.output[0].clone()];
+        let name = |what: &str| format!("{output}.{what}");
+        let length = NodeProto::of("Shape", [&heard], &name("length"));
+        nodes.extend([
+            length.with(AttributeProto::integer("start", 2)).with(AttributeProto::integer("end", 3)),
+            NodeProto::of("Add", [start, &name("length")], &name("end")),
+            NodeProto::of("Slice", ["table", start, &name("end")], &name("rows")),
+            turn(&heard, &name("turned"), &[2, 0, 1, 3]),
+        ]);
+        (node.input, node.output) = (vec![name("turned"), name("rows")], vec![name("product")]);
+        nodes.push(node);
+        nodes.push(turn(&name("product"), &output, &[1, 2, 0, 3]));
+    }
+    graph.body.node = nodes;
+}
+
+#[cfg(feature = "embedded-model")]
+fn check_shared_steps(model: &Model) {
+    let [mut lane, _] = keeping_and_plain(model);
+    let never = Interrupt::default();
+    let mels = ["sample_00", "sample_05"].map(|name| log_mel(&sample(name).0));
+    // Which audio, frames before the step, and how many of them are kept.
+    let places = [(0, 20, 64), (1, 12, 64), (0, 7, 64), (1, 20, 8)];
+    let begun = |lane: &mut dyn Lane, (mel, before, left): (usize, usize, usize)| {
+        let mut past = Past::new(left);
+        let begin = &mels[mel][..4 * (before + 9) * MELS];
+        lane.step(&mut [Step { mel: begin, frames: before, past: &mut past }], &never).unwrap();
+        past
+    };
+    let window =
+        |(mel, first, _): (usize, usize, usize)| &mels[mel][4 * (first - BEFORE) * MELS..][..4 * 22 * MELS];
+    let mut own: Vec<Past> = places.iter().map(|place| begun(&mut *lane, *place)).collect();
+    let mut shared = own.clone();
+    // Twice, so that what the first call leaves is what the second begins with.
+    for round in [0, 8] {
+        let moved = |(mel, first, left)| (mel, first + round, left);
+        let pairs = places.iter().map(|place| window(moved(*place)));
+        let mut steps: Vec<Step<'_>> =
+            pairs.zip(&mut shared).map(|(mel, past)| Step { mel, frames: 8, past }).collect();
+        let found = lane.step(&mut steps, &never).unwrap();
+        for (item, (place, past)) in places.iter().zip(&mut own).enumerate() {
+            let mut step = [Step { mel: window(moved(*place)), frames: 8, past }];
+            let expected = lane.step(&mut step, &never).unwrap();
+            let found = &found.data[item * expected.data.len()..][..expected.data.len()];
+            let off = largest_difference(found, &expected.data);
+            // What was kept of the first differs in the last of its 16 bits at most.
+            let most = if round == 0 { 1e-5 } else { 1e-4 };
+            assert!(off < most, "{place:?} after {round} frames: {off} off");
+        }
+        let same =
+            |(own, shared): (&Past, &Past)| (own.frames(), own.kept()) == (shared.frames(), shared.kept());
+        assert!(own.iter().zip(&shared).all(same));
+    }
+    let (first, second) = own.split_at_mut(1);
+    let mut unequal = [
+        Step { mel: window(places[0]), frames: 8, past: &mut first[0] },
+        Step { mel: window(places[1]), frames: 7, past: &mut second[0] },
+    ];
+    assert_eq!(lane.step(&mut unequal, &never).unwrap_err().kind(), ErrorKind::Internal);
 }

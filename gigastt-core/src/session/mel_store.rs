@@ -89,6 +89,19 @@ impl MelStore {
         }
     }
 
+    /// Forgets the last `frames` frames.
+    pub(crate) fn drop_last(&mut self, frames: usize) {
+        let mut values = frames.min(self.len()) * MELS;
+        while values > self.tail.len()
+            && let Some(chunk) = self.chunks.pop_back()
+        {
+            values -= self.tail.len();
+            self.tail.clear();
+            self.tail.extend_from_slice(&chunk[..]);
+        }
+        self.tail.truncate(self.tail.len().saturating_sub(values));
+    }
+
     /// Bytes held; what is shared counts.
     pub(crate) fn bytes(&self) -> usize {
         self.chunks.len() * size_of::<Chunk>() + self.tail.capacity() * size_of::<f32>()
@@ -161,6 +174,18 @@ mod tests {
         let frames = store.to_vec();
         assert_eq!(frames.len(), store.len() * MELS);
         frames.chunks_exact(MELS).map(|frame| frame[0] as u64).collect()
+    }
+
+    #[test]
+    fn the_last_frames_are_dropped() {
+        for (first, drop) in
+            [(0, 0), (0, 5), (0, 8), (0, 9), (10, 72), (70, 100), (130, 69), (130, 70), (130, 80)]
+        {
+            let mut window = store(200).window(first..200, &mut Pool::default());
+            window.drop_last(drop);
+            let end = (200 - drop as u64).max(first);
+            assert_eq!(numbers(&window), (first..end).collect::<Vec<_>>(), "{first}, {drop}");
+        }
     }
 
     #[test]

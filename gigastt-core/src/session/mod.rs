@@ -25,7 +25,7 @@ use self::endpoint::{Endpointer, GRID, Mark, TICK, samples};
 use self::hypothesis::Hypothesis;
 use self::mel_store::{MelStore, Pool};
 use crate::audio::FrontEnd;
-use crate::model::{BEFORE, DecoderState, Lent, Pasts, Vocab, encoder_frames};
+use crate::model::{BEFORE, DecoderState, Lent, Pasts, Step, Vocab, encoder_frames};
 use crate::options::{EndpointRule, Mode, Options, Plan};
 use crate::{End, EndpointReason, Event, Final, Partial, Result, Span, Token};
 
@@ -80,6 +80,20 @@ impl Job {
     /// Mel frames of the window.
     pub(crate) fn frames(&self) -> usize {
         self.mel.len()
+    }
+
+    /// The window, whose frames are `mel`, as a step of an encoder that keeps its past.
+    pub(crate) fn step<'a>(&'a mut self, mel: &'a [f32]) -> Option<Step<'a>> {
+        let past = self.past.as_deref_mut()?;
+        Some(Step { mel, frames: self.decode.len(), past })
+    }
+
+    /// Leaves out the last frames of the step, so that so many are left, and with them the newest audio.
+    pub(crate) fn shorten(&mut self, step: usize) {
+        let frames = self.decode.len().saturating_sub(step);
+        self.mel.drop_last(frames * STRIDE);
+        self.decode.end -= frames;
+        self.peek = self.peek.start - frames..self.peek.end - frames;
     }
 }
 

@@ -528,8 +528,10 @@ impl<'a> World<'a> {
         let (_, first) = batch.first()?;
         let left = batch.iter().find(|(_, e)| hosts[e.stream].cancelled);
         assert!(left.is_none(), "a window of a stream that was cancelled is run");
-        let (frames, purpose) = (first.job.frames(), first.job.purpose);
-        let alike = |e: &Entry<usize>| e.job.frames() == frames && joins(&e.job);
+        let purpose = first.job.purpose;
+        let shape =
+            |job: &Job| (job.frames(), job.past.as_ref().map(|past| (past.before(), job.decode.len())));
+        let alike = |e: &Entry<usize>| shape(&e.job) == shape(&first.job) && joins(&e.job);
         assert!(batch.len() == 1 || batch.iter().all(|(_, e)| alike(e)), "{purpose:?} windows share a call");
         assert!(batch.len() <= BATCH_MAX, "{} windows share a call", batch.len());
         for (ticket, entry) in &batch {

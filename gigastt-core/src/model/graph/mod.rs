@@ -239,9 +239,10 @@ impl ValueInfoProto {
         }
     }
 
-    /// With the dimensions `dims`; `None` for one that is free.
+    /// With the dimensions `dims`; `None` for one that is free, also of those of other tensors.
     pub(crate) fn shaped(mut self, dims: &[Option<usize>]) -> Self {
-        let free = |axis: usize| tensor_shape_proto::dimension::Value::DimParam(format!("free_{axis}"));
+        let name = self.name().to_owned();
+        let free = |axis: usize| tensor_shape_proto::dimension::Value::DimParam(format!("{name}.{axis}"));
         let fixed = |size: usize| tensor_shape_proto::dimension::Value::DimValue(size as i64);
         let dim = (0..).zip(dims).map(|(axis, dim)| tensor_shape_proto::Dimension {
             value: Some(dim.map_or(free(axis), fixed)),

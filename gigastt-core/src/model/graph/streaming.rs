@@ -6,7 +6,9 @@
 //! the frames' positions count from the utterance's start, also in kept keys, because GigaAM rotates what
 //! goes into the projections of queries and keys, and scores then depend on more than distances.
 //!
-//! One step over a whole utterance, with nothing kept, is what the original computes.
+//! One step over a whole utterance, with nothing kept, is what the original computes. Steps of several
+//! utterances, each at its own position and with a past of its own, share a call where they are equally long;
+//! in floats that changes none of them.
 //!
 //! The graph is changed where time is: at the subsampling, the depthwise convolutions, the products of
 //! attention and the rotary positions. All other operators look at one frame at a time and stay, so that
@@ -25,10 +27,17 @@ pub(crate) const BEFORE: usize = 2;
 /// What the names of all tensors begin with that are added.
 const PREFIX: &str = "gigastt.";
 
-/// The number of the step's first frame in the utterance, i64 `[1]`.
-pub(crate) const OFFSET: &str = "gigastt.offset";
+/// The number of each frame in its utterance, i64 `[B, T]`.
+pub(crate) const POSITIONS: &str = "gigastt.positions";
+/// Frames of context for the subsampling before those, i64 `[1]`: at most [`BEFORE`].
+pub(crate) const CONTEXT: &str = "gigastt.context";
 /// Frames of the step, i64 `[1]`: those whose keys, values and convolution inputs are given back.
 pub(crate) const STEP: &str = "gigastt.step";
+/// What is added to scores, of kept and new frames, f32 `[B, L + T]`: 0, or [`ABSENT`] for rows that fill up the
+/// keys of an item that has fewer of them than others.
+pub(crate) const MASK: &str = "gigastt.mask";
+/// A score that leaves nothing of a frame.
+pub(crate) const ABSENT: f32 = -1e9;
 
 /// The kernel, stride and padding of both convolutions of the subsampling.
 const SUBSAMPLING: (i64, i64, [i64; 2]) = (5, 2, [2, 2]);
@@ -78,8 +87,9 @@ const PLAIN: [&str; 39] = [
 
 /// A streaming encoder.
 pub(crate) struct Streaming {
-    /// Inputs: those of before, [`OFFSET`], [`STEP`], and those of [`Ports`] for each layer;
-    /// outputs: those of before, and those of [`Ports`]. A reported length counts the frames before the step.
+    /// Inputs: those of before, [`POSITIONS`], [`CONTEXT`], [`STEP`], [`MASK`], and those of [`Ports`] for each
+    /// layer; outputs: those of before, and those of [`Ports`]. A reported length counts the frames before the
+    /// step.
     pub graph: Graph,
     pub shape: Shape,
 }
@@ -141,7 +151,9 @@ pub(crate) fn without_past(graph: &Interface) -> (Interface, Option<Shape>) {
     let first = Ports::of(0).convolution;
     let dims = graph.inputs.iter().find(|port| port.name == first[0]).map(|port| port.dims.as_slice());
     let shape = match dims {
-        Some(&[None, Some(width), Some(past)]) if is_given(graph, OFFSET) && is_given(graph, STEP) => {
+        Some(&[None, Some(width), Some(past)])
+            if [POSITIONS, CONTEXT, STEP, MASK].iter().all(|name| is_given(graph, name)) =>
+        {
             Some(Shape { layers, width, past })
         }
         _ => None,
@@ -280,9 +292,8 @@ impl Rewriting {
             return Err(refused("strided convolutions that do not follow each other".into()));
         }
         let (old, new) = self.rename_output(second, "with_context");
-        let mut rest = NodeProto::of("Slice", [&new, "gigastt.before", END, TIME], &old);
+        let mut rest = NodeProto::of("Slice", [&new, CONTEXT, END, TIME], &old);
         rest.name = Some("gigastt.without_context".into());
-        self.put_before(second + 1, NodeProto::of("Min", [OFFSET, BEFORE_NAME], "gigastt.before"));
         self.put_before(second + 1, rest);
         Ok(())
     }
@@ -295,21 +306,30 @@ impl Rewriting {
                 && uses(node).iter().any(|name| self.heard.contains(*name) && self.leads_from(from, name)))
     }
 
-    /// Rotary positions are looked up in a table or computed from a range; both begin at 0.
+    /// Rotary positions are looked up in a table or computed from a range. Those given take their place, of all
+    /// items one after the other, and what is computed of them is divided among the items where it meets what was
+    /// heard.
     fn positions(&mut self) -> Result<()> {
-        let mut found = 0;
+        let mut computed: HashMap<String, Axes> = HashMap::new();
         for at in self.nodes_of("Slice") {
             let node = &self.graph.body.node[at];
-            let [table, starts, ends, ..] = node.input.as_slice() else { continue };
+            let [table, starts, ends, axes @ ..] = node.input.as_slice() else { continue };
             if !self.is_constant(table) || self.is_constant(ends) {
                 continue;
             }
-            for (port, name) in [(1, starts.clone()), (2, ends.clone())] {
-                let moved = format!("{}.position_{port}", self.graph.body.node[at].output[0]);
-                self.put_before(at, NodeProto::of("Add", [&name, OFFSET], &moved));
-                self.graph.body.node[at].input[port] = moved;
-            }
-            found += 1;
+            let rank = self.dims(table).map_or(0, <[i64]>::len);
+            let axis = match axes.first().map(|axes| self.values(axes)) {
+                None => 0,
+                Some(Some(axes)) if axes.len() == 1 => axes[0].rem_euclid(rank.max(1) as i64),
+                Some(_) => return Err(refused(format!("positions along no one axis (`{}`)", node.name()))),
+            };
+            let (table, starts, output) = (table.clone(), starts.clone(), node.output[0].clone());
+            let rows = format!("{output}.positions");
+            computed.insert(output.clone(), Axes { rank, behind: rank.saturating_sub(1 + axis as usize) });
+            // Sines may lie behind cosines, in one table.
+            self.put_before(at, NodeProto::of("Add", [FLAT, &starts], &rows));
+            let looked_up = NodeProto::of("Gather", [&table, &rows], &output);
+            self.graph.body.node[at] = looked_up.with(AttributeProto::integer("axis", axis));
         }
         let angles: Vec<String> = ["Cos", "Sin"]
             .into_iter()
@@ -328,9 +348,8 @@ impl Rewriting {
             if takers.is_empty() {
                 continue;
             }
-            let (typed, moved) = (format!("{name}.offset"), format!("{name}.position"));
-            self.put_before(range + 1, NodeProto::of("CastLike", [OFFSET, &name], &typed));
-            self.put_before(range + 1, NodeProto::of("Add", [&name, &typed], &moved));
+            let moved = format!("{name}.position");
+            self.put_before(range + 1, NodeProto::of("CastLike", [FLAT, &name], &moved));
             for at in takers {
                 self.graph.body.node[at]
                     .input
@@ -338,12 +357,89 @@ impl Rewriting {
                     .filter(|input| **input == name)
                     .for_each(|input| input.clone_from(&moved));
             }
-            found += 1;
+            computed.insert(moved, Axes { rank: 1, behind: 0 });
         }
-        if found == 0 {
+        if computed.is_empty() {
             return Err(refused("no rotary positions".into()));
         }
+        self.divide(computed)
+    }
+
+    /// Follows what is `computed` of positions until it meets what was heard, and gives it an axis for the items
+    /// there.
+    fn divide(&mut self, mut computed: HashMap<String, Axes>) -> Result<()> {
+        let mut divided: HashSet<String> = HashSet::new();
+        for at in 0..self.graph.body.node.len() {
+            let node = &self.graph.body.node[at];
+            let found: Vec<usize> =
+                (0..node.input.len()).filter(|input| computed.contains_key(&node.input[*input])).collect();
+            let Some(axes) = found.iter().map(|input| computed[&node.input[*input]]).max() else { continue };
+            if !node.input.iter().any(|input| self.heard.contains(input)) {
+                let axes = self.axes(node, axes)?;
+                computed.insert(node.output[0].clone(), axes);
+                continue;
+            }
+            for input in found {
+                let name = self.graph.body.node[at].input[input].clone();
+                let parted = format!("{name}.by_item");
+                let axes = computed[&name];
+                self.graph.body.node[at].input[input].clone_from(&parted);
+                if divided.insert(name.clone()) {
+                    let shape = SHAPES.get(axes.behind.wrapping_sub(1)).ok_or_else(|| {
+                        refused(format!("positions with {} axes behind them (`{name}`)", axes.behind))
+                    })?;
+                    // Of [T, items, heads, width] the items are the second axis.
+                    let (rows, turned) = (format!("{name}.rows"), axes.behind == SHAPES.len());
+                    let to = if turned { &rows } else { &parted };
+                    self.put_before(at, NodeProto::of("Reshape", [&name, shape], to));
+                    if turned {
+                        let turn = NodeProto::of("Transpose", [&rows], &parted);
+                        self.put_before(at, turn.with(AttributeProto::integers("perm", &[1, 0, 2, 3])));
+                    }
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// The axes of what `node` gives, which takes something with `axes`.
+    fn axes(&self, node: &NodeProto, axes: Axes) -> Result<Axes> {
+        match node.op_type() {
+            "Add" | "Cast" | "CastLike" | "Concat" | "Cos" | "Div" | "Identity" | "Mul" | "Neg" | "Sin"
+            | "Sub" => {
+                let ranks = node.input.iter().filter_map(|input| self.dims(input)).map(<[i64]>::len);
+                Ok(Axes { rank: ranks.fold(axes.rank, usize::max), ..axes })
+            }
+            "Unsqueeze" => {
+                let added = node.input.get(1).and_then(|added| self.values(added)).unwrap_or_default();
+                let rank = axes.rank + added.len();
+                let added: HashSet<i64> = added.iter().map(|axis| axis.rem_euclid(rank as i64)).collect();
+                // The place of time among the axes that were there before.
+                let time =
+                    (0..rank as i64).filter(|axis| !added.contains(axis)).nth(axes.rank - 1 - axes.behind);
+                let time = time.map_or(0, |time| time as usize);
+                Ok(Axes { rank, behind: rank - 1 - time })
+            }
+            operator => Err(refused(format!("positions in {operator} (`{}`)", node.name()))),
+        }
+    }
+
+    /// The integers of a constant.
+    fn values(&self, name: &str) -> Option<Vec<i64>> {
+        let written = self.graph.body.initializer.iter().find(|tensor| tensor.name() == name);
+        let tensor = match written {
+            Some(tensor) => tensor,
+            None => {
+                let node = self.maker(name).filter(|node| node.op_type() == "Constant")?;
+                node.attribute.iter().find_map(|attribute| attribute.t.as_ref())?
+            }
+        };
+        let eight = |bytes: &[u8]| bytes.try_into().map(i64::from_le_bytes).ok();
+        match &tensor.raw_data {
+            _ if tensor.data_type() != i32::from(DataType::Int64) => None,
+            Some(raw) => raw.chunks(8).map(eight).collect(),
+            None => Some(tensor.int64_data.clone()),
+        }
     }
 
     /// The nodes that `name` is computed by. Of what is asked only for its length, how it is computed does
@@ -408,18 +504,52 @@ impl Rewriting {
             let swap = |from: &str, to: &str| {
                 NodeProto::of("Transpose", [from], to).with(AttributeProto::integers("perm", &[0, 1, 3, 2]))
             };
-            let key = self.graph.body.node[products].input[1].clone();
+            let [query, key] = [0, 1].map(|input| self.graph.body.node[products].input[input].clone());
             self.put_before(products, swap(&key, &turned));
             let joined = self.joined(products, &turned, &keys);
+            if layers == 0 {
+                self.prepare_mask(products, &query);
+            }
+            // A value more in each query, 1, and in each key, which the product adds to the score.
+            let (longer_query, longer) = (format!("{joined}.query"), format!("{joined}.masked"));
+            let wider = |given: &str, column: &str, to: &str| {
+                NodeProto::of("Concat", [given, column], to).with(AttributeProto::integer("axis", -1))
+            };
+            self.put_before(products, wider(&query, ONES, &longer_query));
+            self.put_before(products, wider(&joined, MASK_COLUMN, &longer));
             let back = format!("{joined}.turned");
-            self.put_before(products, swap(&joined, &back));
-            self.graph.body.node[products].input[1] = back;
+            self.put_before(products, swap(&longer, &back));
+            self.graph.body.node[products].input = vec![longer_query, back];
             let value = self.graph.body.node[mixing].input[1].clone();
             let joined = self.joined(mixing, &value, &values);
             self.graph.body.node[mixing].input[1] = joined;
             layers += 1;
         }
         Ok(layers)
+    }
+
+    /// Puts, before node `at`, what makes of the mask a column for keys, and one of ones for queries like this.
+    fn prepare_mask(&mut self, at: usize, query: &str) {
+        let part = |start: i64, end: i64, output: &str| {
+            NodeProto::of("Shape", [query], output)
+                .with(AttributeProto::integer("start", start))
+                .with(AttributeProto::integer("end", end))
+        };
+        let joined = |parts: [&str; 2], output: &str| {
+            NodeProto::of("Concat", parts, output).with(AttributeProto::integer("axis", 0))
+        };
+        for node in [
+            part(0, 3, "gigastt.query_shape"),
+            joined(["gigastt.query_shape", ONE], "gigastt.ones_shape"),
+            NodeProto::of("Expand", [UNIT, "gigastt.ones_shape"], ONES),
+            part(1, 2, "gigastt.heads"),
+            joined(["gigastt.heads", ONE], "gigastt.heads_1"),
+            joined(["gigastt.heads_1", ONE], "gigastt.mask_shape"),
+            NodeProto::of("Unsqueeze", [MASK, "gigastt.mask_axes"], "gigastt.mask_unsqueezed"),
+            NodeProto::of("Expand", ["gigastt.mask_unsqueezed", "gigastt.mask_shape"], MASK_COLUMN),
+        ] {
+            self.put_before(at, node);
+        }
     }
 
     /// Puts, before node `at`, what joins the kept frames `[B, L, width]` with the new `[B, H, T, D]`,
@@ -506,7 +636,22 @@ impl Rewriting {
     fn finish(self, shape: Shape) -> Graph {
         let Shape { layers, width, past } = shape;
         let Self { mut graph, mut before, after, .. } = self;
-        let mut nodes = vec![NodeProto::of("Add", [STEP, PAST], STEP_AND_PAST)];
+        let joined = |parts: [&str; 4], output: &str| {
+            NodeProto::of("Concat", parts, output).with(AttributeProto::integer("axis", 0))
+        };
+        let size = |axis: i64, output: &str| {
+            NodeProto::of("Shape", [POSITIONS], output)
+                .with(AttributeProto::integer("start", axis))
+                .with(AttributeProto::integer("end", axis + 1))
+        };
+        let mut nodes = vec![
+            NodeProto::of("Add", [STEP, PAST], STEP_AND_PAST),
+            NodeProto::of("Reshape", [POSITIONS, REST], FLAT),
+            size(0, "gigastt.items"),
+            size(1, "gigastt.frames"),
+            joined(["gigastt.items", ONE, "gigastt.frames", REST], SHAPES[0]),
+            joined(["gigastt.items", "gigastt.frames", ONE, REST], SHAPES[1]),
+        ];
         for (at, node) in graph.body.node.drain(..).enumerate() {
             nodes.extend(before.remove(&at).unwrap_or_default());
             nodes.push(node);
@@ -515,7 +660,10 @@ impl Rewriting {
         graph.body.node = nodes;
         let constant = |name: &str, values: &[i64]| TensorProto::integers(name, values);
         graph.body.initializer.extend([
-            constant(BEFORE_NAME, &[BEFORE as i64]),
+            constant(ONE, &[1]),
+            constant(REST, &[-1]),
+            constant("gigastt.mask_axes", &[1, 3]),
+            unit(),
             constant(END, &[i64::MAX]),
             constant(TIME, &[2]),
             constant(NONE, &[0]),
@@ -528,7 +676,14 @@ impl Rewriting {
             |name: &str| ValueInfoProto::tensor(name, DataType::Float16).shaped(&[None, None, Some(width)]);
         let mut inputs = graph.body.input.clone();
         let one = |name: &str| ValueInfoProto::tensor(name, DataType::Int64).shaped(&[Some(1)]);
-        inputs.extend([one(OFFSET), one(STEP)]);
+        let table =
+            |name: &str, elements: DataType| ValueInfoProto::tensor(name, elements).shaped(&[None, None]);
+        inputs.extend([
+            table(POSITIONS, DataType::Int64),
+            one(CONTEXT),
+            one(STEP),
+            table(MASK, DataType::Float),
+        ]);
         let mut outputs = graph.body.output.clone();
         for Ports { keys, values, convolution } in kept {
             let past = |name: &str| ValueInfoProto::floats(name).shaped(&[None, Some(width), Some(past)]);
@@ -539,7 +694,34 @@ impl Rewriting {
     }
 }
 
-const BEFORE_NAME: &str = "gigastt.before_max";
+/// The axes of something that is computed of positions: how many, and how many of them behind that of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Axes {
+    rank: usize,
+    behind: usize,
+}
+
+/// The float 1.
+fn unit() -> TensorProto {
+    TensorProto {
+        name: Some(UNIT.into()),
+        dims: vec![1],
+        data_type: Some(DataType::Float.into()),
+        float_data: vec![1.0],
+        ..TensorProto::default()
+    }
+}
+
+/// All positions, item by item.
+const FLAT: &str = "gigastt.positions_flat";
+/// Shapes of what is computed of positions, divided among the items, by how many axes are behind time:
+/// `[B, 1, T, width]`, `[B, T, 1, width]`, and the same before its first two are turned.
+const SHAPES: [&str; 3] = ["gigastt.rotary_shape_1", "gigastt.rotary_shape_2", "gigastt.rotary_shape_2"];
+const ONE: &str = "gigastt.one";
+const REST: &str = "gigastt.rest";
+const UNIT: &str = "gigastt.unit";
+const ONES: &str = "gigastt.ones";
+const MASK_COLUMN: &str = "gigastt.mask_column";
 const END: &str = "gigastt.end";
 const TIME: &str = "gigastt.time";
 const NONE: &str = "gigastt.none";

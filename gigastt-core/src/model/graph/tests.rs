@@ -432,8 +432,9 @@ fn the_embedded_encoder_becomes_one_that_keeps_its_past() {
     let graph = found.graph;
     let names =
         |ports: &[ValueInfoProto]| ports.iter().map(|port| port.name().to_owned()).collect::<Vec<_>>();
-    assert_eq!(names(&graph.body.input)[..4], ["audio_signal", "length", streaming::OFFSET, streaming::STEP]);
-    assert_eq!((graph.body.input.len(), graph.body.output.len()), (4 + 3 * 4, 2 + 3 * 4));
+    let inputs = [streaming::POSITIONS, streaming::CONTEXT, streaming::STEP, streaming::MASK];
+    assert_eq!(names(&graph.body.input)[..6], [&["audio_signal", "length"], &inputs[..]].concat());
+    assert_eq!((graph.body.input.len(), graph.body.output.len()), (6 + 3 * 4, 2 + 3 * 4));
     let given: HashSet<&str> = graph.body.node.iter().flat_map(uses).collect();
     assert!(graph.body.input.iter().all(|input| given.contains(input.name())), "an input is not used");
 }

@@ -5,7 +5,7 @@ use std::fs;
 use super::*;
 use crate::model::graph::tests::{Written, attention_module, convolution_module, strided_convolution};
 use crate::model::graph::{AttributeProto, NodeProto, TensorProto};
-use crate::model::{Interrupt, LoadOptions, MELS, Past, Variant, load};
+use crate::model::{Interrupt, LoadOptions, MELS, Past, Step, Variant, load};
 
 const ENCODER: &str = "v3_rnnt_encoder.onnx";
 
@@ -295,7 +295,9 @@ fn a_form_keeps_what_it_has_computed() {
     assert_eq!((info.optimized, network.keeps()), (Some(Form::Int8), true));
     for mut lane in [network.lane().unwrap(), network.lane().unwrap()] {
         let mut past = Past::new(64);
-        let encoded = lane.step(&[-5.0; 80 * MELS], 12, &mut past, &Interrupt::default()).unwrap();
+        let encoded = lane
+            .step(&mut [Step { mel: &[-5.0; 80 * MELS], frames: 12, past: &mut past }], &Interrupt::default())
+            .unwrap();
         assert_eq!((encoded.frames, past.frames(), past.kept()), (20, 12, 12));
     }
 }
