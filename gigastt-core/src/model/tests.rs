@@ -794,19 +794,19 @@ fn steps_that_share_a_call_do_not_change_one_another() {
 #[cfg(feature = "embedded-model")]
 fn look_positions_up(graph: &mut Graph) {
     const ROWS: usize = 500;
-    let of = |graph: &Graph, operator: &str| {
-        graph.body.node.iter().find(|node| node.op_type() == operator).unwrap().output[0].clone()
-    };
-    let (cos, sin) = (of(graph, "Cos"), of(graph, "Sin"));
-    let is_row = |tensor: &&TensorProto| matches!(tensor.dims[..], [1, _]);
-    let frequencies = graph.body.initializer.iter().find(is_row).unwrap().raw_data.clone().unwrap();
+    let nodes = &graph.body.node;
+    let of = |operator: &str| nodes.iter().find(|node| node.op_type() == operator).unwrap();
+    let maker = |name: &str| nodes.iter().find(|node| node.output[0] == name).unwrap();
+    let (cos, sin) = (of("Cos").output[0].clone(), of("Sin").output[0].clone());
+    let frequencies = maker(&maker(&of("Cos").input[0]).input[1]).attribute("value").unwrap().t.clone();
+    let frequencies = frequencies.unwrap().raw_data.unwrap();
     let frequency = |n: usize| f32::from_le_bytes(frequencies[4 * n..4 * n + 4].try_into().unwrap());
-    let half = frequencies.len() / 4;
-    let angles = || (0..ROWS * 2 * half).map(|at| (at / (2 * half)) as f32 * frequency(at % half));
+    let width = frequencies.len() / 4;
+    let angles = || (0..ROWS * width).map(|at| (at / width) as f32 * frequency(at % width));
     let table: Vec<f32> = angles().map(f32::cos).chain(angles().map(f32::sin)).collect();
     let integers = |name: &str, value: usize| TensorProto::integers(name, &[value as i64]);
     graph.body.initializer.extend([
-        TensorProto::of_floats("table", &[2 * ROWS, 1, 1, 2 * half], &table),
+        TensorProto::of_floats("table", &[2 * ROWS, 1, 1, width], &table),
         integers("cosines", 0),
         integers("sines", ROWS),
     ]);
