@@ -177,8 +177,7 @@ class Bench:
 
         def command(threads: int, recording: Path, cuts: Path | None) -> list[str | Path]:
             if not folder.exists():
-                making = [sys.executable, HERE / "make_sherpa.py", files.folder, files.suffix, folder]
-                subprocess.run(list(map(str, making)), check=True)
+                output([sys.executable, HERE / "make_sherpa.py", files.folder, files.suffix, folder])
             return self.python("sherpa_file.py", folder, str(threads), recording, *([cuts] if cuts else []))
 
         return Who(name, command, Files(folder, ""))
@@ -256,10 +255,10 @@ class Bench:
             for _ in range(self.size.loads):
                 for who in (who for who in everybody if who.name not in failed):
                     tell(f"loading {who.name}, {'cold' if cold else 'warm'}")
-                    command = who.command(1, recording, None)
-                    if cold:
-                        forget(who.files.folder)
                     try:
+                        command = who.command(1, recording, None)
+                        if cold:
+                            forget(who.files.folder)
                         runs[who.name].append(checked(measured(command, 1), who.files)["load_s"])
                     except ChildFailed as error:
                         failed[who.name] = error.reason
@@ -363,14 +362,18 @@ def read_pcm(path: Path) -> np.ndarray:
 
 
 def lines(command: list[str | Path]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output(command).splitlines()]
+
+
+def output(command: list[str | Path]) -> str:
     words = list(map(str, command))
     try:
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     except subprocess.TimeoutExpired as late:
-        raise ChildFailed(f"{words} took more than {PATIENCE_S} s") from late
+        raise ChildFailed(f"took more than {PATIENCE_S} s: {words}") from late
     if done.returncode != 0:
-        raise ChildFailed(f"{words} ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    return [json.loads(line) for line in done.stdout.splitlines()]
+        raise ChildFailed(f"ended with {done.returncode}: {words}\n{done.stderr[-2000:]}")
+    return done.stdout
 
 
 def tell(what: str) -> None:

@@ -47,7 +47,7 @@ def measured(command: list[str | Path], threads: int) -> dict[str, Any]:
         err.seek(0)
         said, complained = out.read().decode(), err.read().decode(errors="replace")
     if child.returncode != 0:
-        raise ChildFailed(f"{words} ended with {child.returncode}:\n{complained[-2000:]}")
+        raise ChildFailed(f"ended with {child.returncode}: {words}\n{complained[-2000:]}")
     # Kilobytes on Linux, bytes on macOS.
     unit = 1 if os.uname().sysname == "Darwin" else 1024
     whole = {
@@ -55,7 +55,10 @@ def measured(command: list[str | Path], threads: int) -> dict[str, Any]:
         "cpu_s": usage.ru_utime + usage.ru_stime,
         "peak_mb": usage.ru_maxrss * unit / 1e6,
     }
-    return json.loads(said.strip().splitlines()[-1]) | whole
+    try:
+        return json.loads(said.strip().splitlines()[-1]) | whole
+    except (ValueError, IndexError) as unreadable:
+        raise ChildFailed(f"ended without saying what it took: {words}") from unreadable
 
 
 def forget(folder: Path) -> None:

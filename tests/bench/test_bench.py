@@ -79,8 +79,9 @@ def few(tmp_path):
 
 
 def test_who_fails_is_told_and_the_others_go_on(few):
-    everybody = [sayer("well", SAYS), sayer("ill", "import sys; sys.exit('no\\n  memory left')")]
-    well, ill = few.in_turns(everybody, bench.Case(1, 1, 2), None)
+    everybody = [sayer("well", SAYS), sayer("ill", "import sys; sys.exit('no\\n  memory left')"), sayer("mute", "print()")]
+    well, ill, mute = few.in_turns(everybody, bench.Case(1, 1, 2), None)
+    assert mute["failed"].startswith("ended without saying what it took")
     assert [run["wall_s"] for run in well["runs"]] == [1.0, 1.0]
     assert ill["runs"] == [] and ill["failed"] == "memory left"
     assert "| 1 s | 1 | ill | failed: memory left |" in page.files([well, ill], few.place)
