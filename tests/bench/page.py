@@ -84,8 +84,8 @@ wall time, processor time, peak memory.
   transducer (`tests/bench/make_sherpa.py`) with a front-end of its own.
 - Recordings of more than 22 s are cut where gigastt cuts them, for all; the others have the cut list for nothing.
   *Whole*: they get the recording as their users hand it over. The model's table of positions ends at 200 s.
-- In a *call* a voice speaks 60 % of the time, with the pauses of one side of a conversation; the other recordings are
-  read, sentence after sentence. gigastt leaves pauses out, and so does its cut list.
+- In a *call* a voice speaks 60 % of the time, in turns of up to four sentences, and then the other side is not heard;
+  the other recordings are read, sentence after sentence. gigastt leaves long pauses out, and so does its cut list.
 """
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-CALLS = 7
+CALLS = 5
 
 
 def main() -> None:
