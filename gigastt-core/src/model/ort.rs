@@ -700,11 +700,10 @@ impl OrtLane {
     /// be equal but for rounding.
     fn deviation(&mut self, mel: &[f32], expected: &Encoded) -> Result<f32> {
         let whole = self.encode(&[mel], &Interrupt::default())?;
-        let shared = self.deviation_of_shared(mel, expected.frames / 3)?;
-        Ok(relative(&whole.data, &expected.data).max(self.deviation_in_steps(mel, expected)?).max(shared))
+        Ok(relative(&whole.data, &expected.data).max(self.deviation_in_steps(mel, expected)?))
     }
 
-    /// The same in two steps, of which the first hears everything.
+    /// The same in two steps, of which the first hears everything, and in steps that share a call.
     fn deviation_in_steps(&mut self, mel: &[f32], expected: &Encoded) -> Result<f32> {
         let (interrupt, frames) = (Interrupt::default(), expected.frames / 3);
         let mut past = Past::new(expected.frames);
@@ -713,7 +712,8 @@ impl OrtLane {
         let second = Step { mel: rest, frames: expected.frames - frames, past: &mut past };
         let second = self.step(&mut [second], &interrupt)?;
         let both = [&first.data[..(frames * first.width).min(first.data.len())], &second.data].concat();
-        Ok(relative(&both, &expected.data))
+        let shared = self.deviation_of_shared(mel, frames)?;
+        Ok(relative(&both, &expected.data).max(shared))
     }
 
     /// How far a step of `frames` frames that shares a call with a later one is from the same in a call of its own.
