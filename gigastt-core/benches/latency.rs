@@ -4,7 +4,8 @@
 //! - the return of `cancel` and the wake of a host that waits, while a window of 22 s is encoded;
 //! - the start of the worker's next job after it;
 //! - the final of an utterance of 10 s, from the push of the sample that ends it, on an idle engine;
-//! - `push_pcm` of 20 ms at 48 kHz, with events taken after each, while the worker is busy with them;
+//! - `push_pcm` of 20 ms at 48 kHz, with events taken after each, while the worker is busy with them, and while it
+//!   has only finals to make;
 //!
 //! and the memory of silent streams. Without a folder: the embedded model.
 
@@ -12,7 +13,7 @@
 
 use std::time::{Duration, Instant};
 
-use gigastt_core::{Class, EndpointRule, Engine, Event, Model, Options, Recognizer};
+use gigastt_core::{Class, EndpointRule, Engine, Event, Model, Options, Plan, Recognizer};
 
 const RATE: usize = 16_000;
 const CANCELLATIONS: usize = 100;
@@ -123,11 +124,11 @@ fn finals(engine: &Engine) {
 }
 
 /// Pushing as a microphone does, 50 times as fast as it.
-fn pushes(engine: &Engine) {
+fn pushes(engine: &Engine, what: &str, partials: Option<Plan>) {
     const RATE: usize = 48_000;
     let speech = speech(30).into_iter().flat_map(|sample| [sample; 3]);
     let pcm: Vec<i16> = speech.chain(std::iter::repeat_n(0, 2 * RATE)).collect();
-    let options = Options { class: Class::Live, ..Options::new(RATE as u32) };
+    let options = Options { class: Class::Live, partials, ..Options::new(RATE as u32) };
     let mut recognizer = engine.recognizer(options).unwrap();
     let mut times = Vec::new();
     for piece in pcm.chunks(RATE / 50).cycle().take(PUSHES) {
@@ -140,7 +141,7 @@ fn pushes(engine: &Engine) {
         while recognizer.poll_event().is_some() {}
         std::thread::sleep(Duration::from_micros(400));
     }
-    told("a push of 20 ms at 48 kHz", times);
+    told(what, times);
 }
 
 fn resident() -> usize {
@@ -177,7 +178,8 @@ fn main() {
     let engine = Engine::builder().model(model).threads(1).build().unwrap();
     println!("{}, one worker", engine.info().name);
     silence(&engine);
-    pushes(&engine);
+    pushes(&engine, "a push of 20 ms at 48 kHz", Some(Plan::default()));
+    pushes(&engine, "... of a stream without text", None);
     finals(&engine);
     cancellations(&engine);
 }
