@@ -293,6 +293,50 @@ fn what_is_cut_off_before_its_speech_is_no_utterance() {
 }
 
 #[test]
+fn steps_of_mode_incremental_lie_on_one_grid_whatever_is_heard_at_once() {
+    let options = Options::new(16_000).endpoint(EndpointRule::manual()).mode(Mode::Incremental);
+    let pcm = signal(&[(7, 110)]);
+    let steps = |chunk: usize| {
+        let (mut bench, mut steps) = (Bench::new(options.clone()), Vec::new());
+        for piece in pcm.chunks(chunk) {
+            bench.session.push(piece);
+            while let Some(job) = bench.session.next_job() {
+                let first = job.offset as usize;
+                steps.push(first + job.decode.start..first + job.decode.end);
+                bench.session.accept(serve(job));
+            }
+        }
+        steps
+    };
+    let step = usize::from(Plan::default().step_min);
+    let expected: Vec<_> = (0..10).map(|n| n * step..(n + 1) * step).collect();
+    for chunk in [160, 8_000, pcm.len()] {
+        assert_eq!(steps(chunk)[..10], expected, "{chunk} samples at once");
+    }
+}
+
+#[test]
+fn a_shortened_step_loses_its_newest_audio() {
+    let mut bench = Bench::new(Options::new(16_000).endpoint(EndpointRule::manual()));
+    bench.session.push(&signal(&[(7, 50)]));
+    let mut job = bench.session.next_job().unwrap();
+    let (mel, decode, peek) = (job.mel.len(), job.decode.clone(), job.peek.clone());
+    assert!(job.past.is_some() && decode.len() > 5, "{decode:?}");
+    job.shorten(decode.len() - 5);
+    assert_eq!((job.decode.clone(), job.mel.len()), (decode.start..decode.end - 5, mel - 5 * STRIDE));
+    assert_eq!(job.peek, peek.start - 5..peek.end - 5);
+    bench.session.accept(serve(job));
+    bench.turn();
+    let heard = |event: &Event| match event {
+        Event::Partial(partial) => Some(partial.decoded_ms),
+        _ => None,
+    };
+    let told = bench.events.iter().find_map(heard).unwrap();
+    let edge = usize::from(Plan::default().edge);
+    assert_eq!(told as usize, 40 * (peek.end - 5 - edge));
+}
+
+#[test]
 fn a_backlog_shorter_than_a_window_is_no_deadlock() {
     let plan = Plan { step_min: 64, right: 64, ..Plan::default() };
     let options = Options::new(16_000).endpoint(EndpointRule::manual()).mode(Mode::Incremental);
