@@ -459,7 +459,9 @@ def failures(found: dict[str, Any]) -> list[str]:
 
 
 def save(found: dict[str, Any], path: Path, place: str) -> None:
-    path.write_text(json.dumps(found, indent=1).replace(f"{place}/", "") + "\n")
+    """Without the folders of this machine."""
+    text = json.dumps(found, indent=1).replace(f"{place}/", "").replace(str(Path.home()), "~")
+    path.write_text(text + "\n")
 
 
 if __name__ == "__main__":
