@@ -44,12 +44,7 @@ impl<'g> Constants<'g> {
 
     /// The 64-bit integers of the constant `name`; `None` when it is none, or of another type.
     pub(crate) fn integers(&self, name: &str) -> Option<Vec<i64>> {
-        let tensor = self.tensors.get(name).filter(|t| t.data_type() == i32::from(DataType::Int64))?;
-        let eight = |bytes: &[u8]| bytes.try_into().map(i64::from_le_bytes).ok();
-        match &tensor.raw_data {
-            Some(raw) => raw.chunks(8).map(eight).collect(),
-            None => Some(tensor.int64_data.clone()),
-        }
+        self.tensors.get(name)?.to_integers()
     }
 
     /// The constant `name`; `None` when it is none, or of another type.

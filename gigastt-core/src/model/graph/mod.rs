@@ -210,6 +210,16 @@ impl AttributeProto {
 }
 
 impl TensorProto {
+    /// The 64-bit integers; `None` when they are of another type.
+    pub(crate) fn to_integers(&self) -> Option<Vec<i64>> {
+        let eight = |bytes: &[u8]| bytes.try_into().map(i64::from_le_bytes).ok();
+        match &self.raw_data {
+            _ if self.data_type() != i32::from(DataType::Int64) => None,
+            Some(raw) => raw.chunks(8).map(eight).collect(),
+            None => Some(self.int64_data.clone()),
+        }
+    }
+
     /// A list of 64-bit integers.
     pub(crate) fn integers(name: &str, values: &[i64]) -> Self {
         Self {

@@ -434,12 +434,7 @@ impl Rewriting {
                 node.attribute.iter().find_map(|attribute| attribute.t.as_ref())?
             }
         };
-        let eight = |bytes: &[u8]| bytes.try_into().map(i64::from_le_bytes).ok();
-        match &tensor.raw_data {
-            _ if tensor.data_type() != i32::from(DataType::Int64) => None,
-            Some(raw) => raw.chunks(8).map(eight).collect(),
-            None => Some(tensor.int64_data.clone()),
-        }
+        tensor.to_integers()
     }
 
     /// The nodes that `name` is computed by. Of what is asked only for its length, how it is computed does
