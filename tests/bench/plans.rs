@@ -7,8 +7,9 @@
 //!
 //!     cargo run --release -p gigastt-tests --example plans -- FOLDER [PLAN...]
 //!
-//! Without plans it plays those of `docs/streaming.md`. A plan is `left/step_first/step_min/step_max/right/edge/horizon`, in encoder frames of 40 ms, after `kept:`
-//! if the encoder is to keep what it has computed.
+//! Without plans it plays those of `docs/streaming.md`. A plan is
+//! `left/step_first/step_min/step_max/right/edge/horizon`, in encoder frames of 40 ms, after `kept:` if the encoder is
+//! to keep what it has computed.
 
 #![allow(clippy::print_stdout)]
 
