@@ -759,7 +759,7 @@ struct Layers {
     /// `[items][frames]`.
     positions: Vec<i64>,
     /// `[items][kept and new frames]`.
-    mask: Vec<f32>,
+    mask: Vec<i32>,
     /// Where several steps share a call: of each kind, `[items][kept][width]`.
     rows: Vec<Vec<u16>>,
     /// Of each layer, `[items][width][past]`.
@@ -791,9 +791,9 @@ impl Layers {
         for item in 0..items {
             let (first, own) = pasts.get(item).map_or((0, 0), |past| (past.frames(), past.kept()));
             self.positions.extend((first..first + frames).map(|frame| frame as i64));
-            self.mask.extend(repeat_n(0.0, own));
-            self.mask.extend(repeat_n(streaming::ABSENT, kept - own));
-            self.mask.extend(repeat_n(0.0, frames));
+            self.mask.extend(repeat_n(1, own));
+            self.mask.extend(repeat_n(0, kept - own));
+            self.mask.extend(repeat_n(1, frames));
         }
         for (layer, inputs) in self.convolutions.iter_mut().enumerate() {
             inputs.clear();

@@ -3,11 +3,9 @@
 //! Pure: nothing here runs a graph. `onnx.rs` is the schema of the ONNX project as `scripts/onnx-types`
 //! writes it; every field is in it, so what is not changed comes out as it went in. [`cut`] divides a
 //! joint network; [`pointwise`], [`attention`], [`unfold`] and [`quantise`] make an encoder faster,
-//! [`streaming`] makes it keep what it has computed.
+//! [`streaming`] makes it keep what it has computed, with the operator of [`attention`].
 
-#[cfg(any(test, feature = "optimize"))]
 pub(crate) mod attention;
-#[cfg(any(test, feature = "optimize"))]
 mod constants;
 pub(crate) mod cut;
 #[rustfmt::skip]
@@ -111,7 +109,6 @@ impl Graph {
     }
 
     /// Makes the operators of `domain` known to the graph.
-    #[cfg(any(test, feature = "optimize"))]
     fn import(&mut self, domain: &str) {
         if self.header.opset_import.iter().all(|set| set.domain() != domain) {
             let (domain, version) = (Some(domain.into()), Some(1));
@@ -180,12 +177,21 @@ impl NodeProto {
 }
 
 impl AttributeProto {
-    #[cfg(any(test, feature = "optimize"))]
     pub(crate) fn float(name: &str, value: f32) -> Self {
         Self {
             name: Some(name.into()),
             f: Some(value),
             r#type: Some(AttributeType::Float.into()),
+            ..Self::default()
+        }
+    }
+
+    /// A graph inside a node.
+    pub(crate) fn graph(name: &str, graph: GraphProto) -> Self {
+        Self {
+            name: Some(name.into()),
+            g: Some(graph),
+            r#type: Some(AttributeType::Graph.into()),
             ..Self::default()
         }
     }

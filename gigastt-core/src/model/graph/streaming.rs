@@ -16,7 +16,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{AttributeProto, DataType, Graph, NodeProto, TensorProto, ValueInfoProto, uses};
+use super::attention::{self, Attention, Values};
+use super::{AttributeProto, DataType, Graph, GraphProto, NodeProto, TensorProto, ValueInfoProto, uses};
 use crate::model::interface::{Encoder, Interface, Port};
 use crate::{Error, ErrorKind, Result};
 
@@ -33,15 +34,12 @@ pub(crate) const POSITIONS: &str = "gigastt.positions";
 pub(crate) const CONTEXT: &str = "gigastt.context";
 /// Frames of the step, i64 `[1]`: those whose keys, values and convolution inputs are given back.
 pub(crate) const STEP: &str = "gigastt.step";
-/// What is added to scores, of kept and new frames, f32 `[B, L + T]`: 0, or [`ABSENT`] for rows that fill up the
-/// keys of an item that has fewer of them than others.
+/// Which kept and new frames are there, i32 `[B, L + T]`: 1, or 0 for rows that fill up the keys of an item that has
+/// fewer of them than others.
 pub(crate) const MASK: &str = "gigastt.mask";
-/// A score that leaves nothing of a frame.
-pub(crate) const ABSENT: f32 = -1e9;
 
 /// The kernel, stride and padding of both convolutions of the subsampling.
 const SUBSAMPLING: (i64, i64, [i64; 2]) = (5, 2, [2, 2]);
-const ATTENTION_AXIS: i64 = 2;
 /// Operators that compute each frame by itself, or shapes and constants.
 const PLAIN: [&str; 39] = [
     "Add",
@@ -486,146 +484,47 @@ impl Rewriting {
         Ok((width as usize, past as usize))
     }
 
-    /// Keys and values get those of earlier frames beside them; masks go, since every frame given is
-    /// there. How many attentions there are.
+    /// Queries attend to keys and values of earlier frames, too; masks go, since every frame given is there. How
+    /// many attentions there are.
     fn attention(&mut self) -> Result<usize> {
-        let all = self.nodes_of("Softmax");
-        let mut layers = 0;
-        for softmax in all {
-            let Some((products, mixing)) = self.products(softmax)? else { continue };
-            let Ports { keys, values, .. } = Ports::of(layers);
-            // [B, H, D, T] to [B, H, T, D] and back; ONNX Runtime merges these with their neighbours.
-            let turned = format!("{}.new", keys[1]);
-            let swap = |from: &str, to: &str| {
-                NodeProto::of("Transpose", [from], to).with(AttributeProto::integers("perm", &[0, 1, 3, 2]))
-            };
-            let [query, key] = [0, 1].map(|input| self.graph.body.node[products].input[input].clone());
-            self.put_before(products, swap(&key, &turned));
-            let joined = self.joined(products, &turned, &keys);
-            if layers == 0 {
-                self.prepare_mask(products, &query);
+        let found = self.attentions()?;
+        for (layer, attention) in found.iter().enumerate() {
+            let ports = Ports::of(layer);
+            let (output, _) = self.rename_output(attention.mixing, "apart");
+            let operator = |new: [&str; 3], output: &str| beside_kept(attention, &ports, new, output);
+            let (nodes, split) = attention.nodes(&output, operator);
+            nodes.into_iter().for_each(|node| self.put_before(attention.mixing, node));
+            self.graph.body.initializer.push(split);
+        }
+        self.graph.body.initializer.push(attention::joined_heads());
+        self.graph.import(attention::DOMAIN);
+        Ok(found.len())
+    }
+
+    /// The attentions, in their order.
+    fn attentions(&self) -> Result<Vec<Attention>> {
+        let values = Values::of(&self.graph);
+        let is_heard = |name: &&String| self.heard.contains(*name);
+        let mut found = Vec::new();
+        for at in self.nodes_of("Softmax") {
+            let softmax = &self.graph.body.node[at];
+            // That of a CTC head weighs nothing.
+            if values.mixing(softmax).is_none() {
+                continue;
             }
-            // A value more in each query, 1, and in each key, which the product adds to the score.
-            let (longer_query, longer) = (format!("{joined}.query"), format!("{joined}.masked"));
-            let wider = |given: &str, column: &str, to: &str| {
-                NodeProto::of("Concat", [given, column], to).with(AttributeProto::integer("axis", -1))
-            };
-            self.put_before(products, wider(&query, ONES, &longer_query));
-            self.put_before(products, wider(&joined, MASK_COLUMN, &longer));
-            let back = format!("{joined}.turned");
-            self.put_before(products, swap(&longer, &back));
-            self.graph.body.node[products].input = vec![longer_query, back];
-            let value = self.graph.body.node[mixing].input[1].clone();
-            let joined = self.joined(mixing, &value, &values);
-            self.graph.body.node[mixing].input[1] = joined;
-            layers += 1;
-        }
-        Ok(layers)
-    }
-
-    /// Puts, before node `at`, what makes of the mask a column for keys, and one of ones for queries like this.
-    fn prepare_mask(&mut self, at: usize, query: &str) {
-        let part = |start: i64, end: i64, output: &str| {
-            NodeProto::of("Shape", [query], output)
-                .with(AttributeProto::integer("start", start))
-                .with(AttributeProto::integer("end", end))
-        };
-        let joined = |parts: [&str; 2], output: &str| {
-            NodeProto::of("Concat", parts, output).with(AttributeProto::integer("axis", 0))
-        };
-        for node in [
-            part(0, 3, "gigastt.query_shape"),
-            joined(["gigastt.query_shape", ONE], "gigastt.ones_shape"),
-            NodeProto::of("Expand", [UNIT, "gigastt.ones_shape"], ONES),
-            part(1, 2, "gigastt.heads"),
-            joined(["gigastt.heads", ONE], "gigastt.heads_1"),
-            joined(["gigastt.heads_1", ONE], "gigastt.mask_shape"),
-            NodeProto::of("Unsqueeze", [MASK, "gigastt.mask_axes"], "gigastt.mask_unsqueezed"),
-            NodeProto::of("Expand", ["gigastt.mask_unsqueezed", "gigastt.mask_shape"], MASK_COLUMN),
-        ] {
-            self.put_before(at, node);
-        }
-    }
-
-    /// Puts, before node `at`, what joins the kept frames `[B, L, width]` with the new `[B, H, T, D]`,
-    /// and, at the end, what gives the step's. The name of all frames.
-    fn joined(&mut self, at: usize, new: &str, [given, left]: &[String; 2]) -> String {
-        let name = |what: &str| format!("{left}.{what}");
-        let shape = [name("heads"), name("head"), name("shape")];
-        let part = |start: i64, output: &str| {
-            NodeProto::of("Shape", [new], output)
-                .with(AttributeProto::integer("start", start))
-                .with(AttributeProto::integer("end", start + 1))
-        };
-        let turn = |from: &str, to: &str| {
-            NodeProto::of("Transpose", [from], to).with(AttributeProto::integers("perm", &[0, 2, 1, 3]))
-        };
-        let concat = |axis: i64| AttributeProto::integer("axis", axis);
-        let nodes = [
-            part(1, &shape[0]),
-            part(3, &shape[1]),
-            NodeProto::of("Concat", [SAME, SAME, &shape[0], &shape[1]], &shape[2]).with(concat(0)),
-            NodeProto::of("Cast", [given], &name("floats"))
-                .with(AttributeProto::integer("to", i32::from(DataType::Float).into())),
-            NodeProto::of("Reshape", [&name("floats"), &shape[2]], &name("split")),
-            turn(&name("split"), &name("kept")),
-            NodeProto::of("Concat", [&name("kept"), new], &name("joined")).with(concat(ATTENTION_AXIS)),
-        ];
-        nodes.into_iter().for_each(|node| self.put_before(at, node));
-        self.after.extend([
-            NodeProto::of("Slice", [new, NONE, STEP, TIME], &name("part")),
-            turn(&name("part"), &name("part_turned")),
-            NodeProto::of("Reshape", [&name("part_turned"), FRAME], &name("part_joined")),
-            NodeProto::of("Cast", [&name("part_joined")], left)
-                .with(AttributeProto::integer("to", i32::from(DataType::Float16).into())),
-        ]);
-        name("joined")
-    }
-
-    /// The products that give the scores of an attention and that mix its values, `None` when this
-    /// softmax is none of attention, like that of a CTC head.
-    fn products(&mut self, softmax: usize) -> Result<Option<(usize, usize)>> {
-        let node = &self.graph.body.node[softmax];
-        let name = node.name().to_owned();
-        let odd = |what: &str| refused(format!("{what} (`{name}`)"));
-        if !matches!(integer(node, "axis"), None | Some(-1 | 3)) {
-            return Err(odd("a softmax over another axis"));
-        }
-        let Some(mixing) = self.mixing(&node.output[0]) else { return Ok(None) };
-        let mut name = node.input[0].clone();
-        loop {
-            let at = *self.makers.get(&name).ok_or_else(|| odd("attention without products"))?;
-            let node = &self.graph.body.node[at];
-            let carries = |name: &&String| self.heard.contains(*name);
-            let heard: Vec<String> = node.input.iter().filter(carries).cloned().collect();
-            match (node.op_type(), heard.as_slice()) {
-                ("MatMul", [_, _]) => return Ok(Some((at, mixing))),
-                ("Cast" | "Identity" | "Mul" | "Div", [one]) => name.clone_from(one),
-                // A mask, which covers the new frames alone and of these none.
-                ("Add" | "Where", [one]) => {
-                    name.clone_from(one);
-                    let output = self.graph.body.node[at].output[0].clone();
-                    let bare =
-                        NodeProto { name: node.name.clone(), ..NodeProto::of("Identity", [one], &output) };
-                    self.graph.body.node[at] = bare;
+            // A mask covers the new frames alone and of these none.
+            let attention = values.attention(softmax, |node| match node.op_type() {
+                "Add" | "Where" => {
+                    let heard: Vec<_> = node.input.iter().filter(is_heard).collect();
+                    <[&String; 1]>::try_from(heard).ok().map(|[scores]| scores)
                 }
-                (operator, _) => {
-                    return Err(refused(format!("{operator} (`{}`) before a softmax", node.name())));
-                }
-            }
+                _ => None,
+            });
+            let all_heard = |found: &Attention| [&found.query, &found.key, &found.value].iter().all(is_heard);
+            let refusal = || refused(format!("an attention of another kind (`{}`)", softmax.name()));
+            found.push(attention.filter(all_heard).ok_or_else(refusal)?);
         }
-    }
-
-    /// The product that weighs the values with `weights`.
-    fn mixing(&self, weights: &str) -> Option<usize> {
-        let takes = |node: &NodeProto| node.input.first().is_some_and(|input| input == weights);
-        let at = self.graph.body.node.iter().position(takes)?;
-        let node = &self.graph.body.node[at];
-        match node.op_type() {
-            "MatMul" => Some(at),
-            "Cast" | "Identity" => self.mixing(&node.output[0]),
-            _ => None,
-        }
+        Ok(found)
     }
 
     fn finish(self, shape: Shape) -> Graph {
@@ -644,6 +543,8 @@ impl Rewriting {
             NodeProto::of("Reshape", [POSITIONS, REST], FLAT),
             size(0, "gigastt.items"),
             size(1, "gigastt.frames"),
+            NodeProto::of("ReduceMin", [MASK], "gigastt.least").with(AttributeProto::integer("keepdims", 0)),
+            cast("gigastt.least", DataType::Bool, ALL_THERE),
             joined(["gigastt.items", ONE, "gigastt.frames", REST], SHAPES[0]),
             joined(["gigastt.items", "gigastt.frames", ONE, REST], SHAPES[1]),
         ];
@@ -657,13 +558,9 @@ impl Rewriting {
         graph.body.initializer.extend([
             constant(ONE, &[1]),
             constant(REST, &[-1]),
-            constant("gigastt.mask_axes", &[1, 3]),
-            unit(),
             constant(END, &[i64::MAX]),
             constant(TIME, &[2]),
             constant(NONE, &[0]),
-            constant(SAME, &[0]),
-            constant(FRAME, &[0, 0, width as i64]),
             constant(PAST, &[past as i64]),
         ]);
         let kept: Vec<Ports> = (0..layers).map(Ports::of).collect();
@@ -677,7 +574,7 @@ impl Rewriting {
             table(POSITIONS, DataType::Int64),
             one(CONTEXT),
             one(STEP),
-            table(MASK, DataType::Float),
+            table(MASK, DataType::Int32),
         ]);
         let mut outputs = graph.body.output.clone();
         for Ports { keys, values, convolution } in kept {
@@ -696,15 +593,43 @@ struct Axes {
     behind: usize,
 }
 
-/// The float 1.
-fn unit() -> TensorProto {
-    TensorProto {
-        name: Some(UNIT.into()),
-        dims: vec![1],
-        data_type: Some(DataType::Float.into()),
-        float_data: vec![1.0],
-        ..TensorProto::default()
-    }
+/// What attends to kept frames and new ones, each `[B, frames, width]`, and gives back those of the step. ONNX
+/// Runtime goes through scores block by block where it is given no mask, which counts in long windows, and few
+/// calls need one.
+fn beside_kept(
+    attention: &Attention,
+    ports: &Ports,
+    [query, key, value]: [&str; 3],
+    output: &str,
+) -> Vec<NodeProto> {
+    let branch = |what: &str, operator: &dyn Fn(&str) -> NodeProto| {
+        let name = format!("{output}.{what}");
+        let (node, output) = (vec![operator(&name)], vec![ValueInfoProto::floats(&name)]);
+        GraphProto { name: Some(name), node, output, ..GraphProto::default() }
+    };
+    let mut nodes = Vec::new();
+    let [keys, values] = [(&ports.keys, key), (&ports.values, value)].map(|([kept, left], new)| {
+        let [floats, all, part] = ["floats", "all", "part"].map(|what| format!("{kept}.{what}"));
+        nodes.extend([
+            cast(kept, DataType::Float, &floats),
+            NodeProto::of("Concat", [&floats, new], &all).with(AttributeProto::integer("axis", 1)),
+            NodeProto::of("Slice", [new, NONE, STEP, ONE], &part),
+            cast(&part, DataType::Float16, left),
+        ]);
+        all
+    });
+    let plain = branch("plain", &|output| attention.operator([query, &keys, &values], output));
+    let masked = branch("masked", &|output| attention.operator([query, &keys, &values, "", MASK], output));
+    nodes.push(
+        NodeProto::of("If", [ALL_THERE], output)
+            .with(AttributeProto::graph("then_branch", plain))
+            .with(AttributeProto::graph("else_branch", masked)),
+    );
+    nodes
+}
+
+fn cast(from: &str, to: DataType, output: &str) -> NodeProto {
+    NodeProto::of("Cast", [from], output).with(AttributeProto::integer("to", i32::from(to).into()))
 }
 
 /// All positions, item by item.
@@ -714,13 +639,10 @@ const FLAT: &str = "gigastt.positions_flat";
 const SHAPES: [&str; 3] = ["gigastt.rotary_shape_1", "gigastt.rotary_shape_2", "gigastt.rotary_shape_2"];
 const ONE: &str = "gigastt.one";
 const REST: &str = "gigastt.rest";
-const UNIT: &str = "gigastt.unit";
-const ONES: &str = "gigastt.ones";
-const MASK_COLUMN: &str = "gigastt.mask_column";
+/// Whether all kept frames are there.
+const ALL_THERE: &str = "gigastt.all_there";
 const END: &str = "gigastt.end";
 const TIME: &str = "gigastt.time";
 const NONE: &str = "gigastt.none";
-const SAME: &str = "gigastt.same";
-const FRAME: &str = "gigastt.frame";
 const PAST: &str = "gigastt.past";
 const STEP_AND_PAST: &str = "gigastt.step_and_past";

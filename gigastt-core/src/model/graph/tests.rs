@@ -437,6 +437,17 @@ fn the_embedded_encoder_becomes_one_that_keeps_its_past() {
     assert_eq!((graph.body.input.len(), graph.body.output.len()), (6 + 3 * 4, 2 + 3 * 4));
     let given: HashSet<&str> = graph.body.node.iter().flat_map(uses).collect();
     assert!(graph.body.input.iter().all(|input| given.contains(input.name())), "an input is not used");
+    assert!(operators(&graph, &["Softmax"]).is_empty());
+    let chosen: Vec<_> = graph.body.node.iter().filter(|node| node.op_type() == "If").collect();
+    assert_eq!(chosen.len(), 4);
+    for node in chosen {
+        // Only one that takes no mask goes block by block.
+        for (branch, inputs) in [("then_branch", 3), ("else_branch", 5)] {
+            let [operator] = &node.attribute(branch).unwrap().g.as_ref().unwrap().node[..] else { panic!() };
+            assert_eq!((operator.op_type(), operator.input.len()), ("MultiHeadAttention", inputs));
+            assert_eq!(operator.attribute("num_heads").unwrap().i(), 4);
+        }
+    }
 }
 
 #[test]
@@ -459,6 +470,14 @@ fn an_encoder_that_is_not_understood_is_refused() {
     check("no rotary positions", &|graph| {
         rename("Cos", "Neg")(graph);
         rename("Sin", "Neg")(graph);
+    });
+    // Heads that nobody has split, scores that are no products, a softmax over heads.
+    check("an attention of another kind", &rename("Squeeze", "Identity"));
+    check("an attention of another kind", &|graph| {
+        nodes(graph, "Softmax", &|softmax| softmax.input[0] = "audio_signal".into());
+    });
+    check("an attention of another kind", &|graph| {
+        nodes(graph, "Softmax", &|softmax| softmax.attribute = vec![AttributeProto::integer("axis", 1)]);
     });
     check("operator set 11", &|graph| graph.header.opset_import[0].version = Some(11));
     let attribute = |name: &'static str, values: &'static [i64]| {
