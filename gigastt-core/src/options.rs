@@ -141,7 +141,7 @@ impl EndpointRule {
 /// 40 ms.
 ///
 /// A window is left context, step and right context. Tokens of the step advance the decoder; those
-/// of the right context, less its last `edge` frames, are shown as tentative text. The defaults were
+/// of the right context are shown as tentative text, in its last `edge` frames only words that another follows. The defaults were
 /// chosen by measurement: `docs/streaming.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
@@ -150,15 +150,15 @@ pub struct Plan {
     /// The smallest step, which is the cadence when the engine is idle; the grid of commits in
     /// incremental mode. 4 to 64 frames.
     pub step_min: u16,
-    /// The smallest step of tentative windows in the first 1.28 s of an utterance, so that its first
-    /// word is shown soon; 2 to `step_min` frames.
+    /// The smallest step of tentative windows until the first word is over, but at most in the first 1.28 s
+    /// of an utterance, so that this word is shown soon; 1 to `step_min` frames.
     pub step_first: u16,
     /// The largest step, taken under load; `step_min` to 256 frames.
     pub step_max: u16,
     /// Frames of right context; `edge` to 64.
     pub right: u16,
-    /// Frames at a window's end that are never shown, because the zero padding behind them spoils
-    /// them; 4 to 16. They only tell whether the last word goes on, which is then not shown yet.
+    /// Frames at a window's end that the zero padding behind them spoils; 4 to 16. They tell where the last
+    /// word ends: it is shown when the next begins among them, and not while they go on with it.
     pub edge: u16,
     /// Frames from the newest audio back within which text is not called stable; 0 to 64.
     pub horizon: u16,
@@ -182,7 +182,7 @@ impl Default for Plan {
         Self {
             left: 64,
             step_min: 8,
-            step_first: 3,
+            step_first: 1,
             step_max: 64,
             right: 12,
             edge: 4,
@@ -208,7 +208,7 @@ impl Plan {
     pub fn validate(&self) -> Result<()> {
         within("left", self.left.into(), 4, 256)?;
         within("step_min", self.step_min.into(), 4, 64)?;
-        within("step_first", self.step_first.into(), 2, self.step_min.into())?;
+        within("step_first", self.step_first.into(), 1, self.step_min.into())?;
         within("step_max", self.step_max.into(), self.step_min.into(), 256)?;
         within("edge", self.edge.into(), 4, 16)?;
         within("right", self.right.into(), self.edge.into(), 64)?;

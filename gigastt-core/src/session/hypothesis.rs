@@ -6,10 +6,12 @@ use super::endpoint::GRID;
 use super::{Decoded, Job, mel_frames};
 use crate::model::{DecoderState, Lent, Vocab, encoder_frames};
 use crate::options::{Context, Plan};
-use crate::{Partial, Span, Token, Word};
+use crate::{Partial, Span, Token};
 
 /// Milliseconds of one encoder frame.
 const FRAME_MS: u64 = 40;
+/// Encoder frames from an utterance's start in which [`Plan::step_first`] holds, at most.
+const FIRST_FRAMES: u32 = 32;
 
 /// Tokens decided by steps, tokens seen in the right context, and the decoder's state between them.
 /// Frames count from the utterance's start.
@@ -21,7 +23,7 @@ pub(crate) struct Hypothesis {
     /// Tokens of the frames before `decided`.
     pub tokens: Vec<Token>,
     peeked: Vec<Token>,
-    /// Tokens of the edge, which only tell whether the last word goes on.
+    /// Tokens of the edge, which tell where the word before them ends.
     beyond: Vec<Token>,
     /// Encoder frames that have advanced the decoder.
     pub decided: u32,
@@ -29,6 +31,8 @@ pub(crate) struct Hypothesis {
     pub covered: u32,
     /// One past the last frame whose tokens are in the hypothesis.
     shown: u32,
+    /// Whether a word was over.
+    begun: bool,
     /// The frames that partials accounted for, and one past the last frame of a token in the newest.
     told: u32,
     written: u32,
@@ -41,7 +45,7 @@ pub(crate) struct Hypothesis {
 
 impl Hypothesis {
     /// Takes the tokens of a window.
-    pub(crate) fn advance(&mut self, job: &Job, decoded: Decoded, plan: &Plan) {
+    pub(crate) fn advance(&mut self, job: &Job, decoded: Decoded, plan: &Plan, vocab: &Vocab) {
         let absolute = |mut token: Token| {
             token.frame += job.offset;
             token
@@ -61,6 +65,18 @@ impl Hypothesis {
         let settled = self.shown.saturating_sub(plan.horizon.into());
         let agrees = |(token, id): &(Token, u32)| token.id == *id && token.frame < settled;
         self.stable = self.all().zip(self.before.iter().copied()).take_while(agrees).count();
+        if !self.begun {
+            let mut tokens: Vec<Token> = self.all().collect();
+            let inside = vocab.words(&tokens, 0.0).0.len();
+            tokens.extend(&self.beyond);
+            self.begun = over(&vocab.words(&tokens, 0.0).0, inside) > 0;
+        }
+    }
+
+    /// The smallest step of the next tentative window.
+    pub(crate) fn step(&self, plan: &Plan) -> u32 {
+        let first = !self.begun && self.covered < FIRST_FRAMES;
+        if first { plan.step_first.into() } else { plan.step_min.into() }
     }
 
     /// What the encoder kept, for a step that begins at `decided`; at the utterance's start what `lend` gives for so
@@ -92,24 +108,39 @@ impl Hypothesis {
     /// The hypothesis as a partial; times count from `offset` seconds.
     pub(crate) fn partial(&mut self, vocab: &Vocab, offset: f64, committed: bool) -> Partial {
         let mut tokens: Vec<Token> = self.all().collect();
-        let (mut text, mut words) = vocab.words(&tokens, offset);
         let committed_bytes = if committed { vocab.words(&self.tokens, 0.0).0.len() } else { 0 };
-        let stable = whole_words(&text, vocab.words(&tokens[..self.stable], 0.0).0.len());
-        let (mut told, mut written) = (self.shown, tokens.last().map_or(0, |token| token.frame + 1));
+        let stable = vocab.words(&tokens[..self.stable], 0.0).0.len();
         tokens.extend(&self.beyond);
-        if goes_on(&text, &vocab.words(&tokens, offset).0) {
-            let (start, frame) = last_word(&text, &words, offset);
+        // What was shown before is not of the edge any more.
+        let edge = self.shown.max(self.written);
+        let inside = tokens.partition_point(|token| token.frame < edge);
+        let (mut text, mut words) = vocab.words(&tokens[..inside], offset);
+        let mut told = self.shown;
+        let whole = vocab.words(&tokens, offset).0;
+        let over = over(&whole, text.len());
+        if over > text.len() {
+            // The first tokens with this text.
+            let reaches = |&count: &usize| vocab.words(&tokens[..count], 0.0).0.len() >= over;
+            let count = (inside..tokens.len()).find(reaches).unwrap_or(tokens.len());
+            (text, words) = vocab.words(&tokens[..count], offset);
+        } else if over < text.len() {
+            let begins = words.last().map_or(0, |word| frame(word.start - offset));
             // What was committed or shown before stays.
-            if start >= committed_bytes && frame >= self.written {
-                text.truncate(start);
+            if over >= committed_bytes && begins >= self.written {
+                text.truncate(over);
                 words.pop();
-                (told, written) = (frame, frame);
+                told = begins;
             }
         }
-        (self.told, self.written) = (self.told.max(told), written);
+        self.written = words.last().map_or(0, |word| frame(word.end - offset));
+        self.told = self.told.max(told).max(self.written);
         Partial {
             committed_bytes,
-            stable_bytes: if committed { committed_bytes } else { stable.min(text.len()) },
+            stable_bytes: if committed {
+                committed_bytes
+            } else {
+                whole_words(&text, stable.min(text.len()))
+            },
             words,
             text,
             decoded_ms: u64::from(self.told) * FRAME_MS,
@@ -122,7 +153,9 @@ impl Hypothesis {
     pub(crate) fn within(&self, start: u64, span: Span) -> Vec<Token> {
         let first = ((span.start - start) / GRID) as u32;
         let last = first + encoder_frames(mel_frames(span)) as u32;
-        let inside = self.all().filter(|t| (first..last).contains(&t.frame));
+        // What was shown of the edge stays.
+        let shown = self.beyond.iter().copied().filter(|t| t.frame < self.written);
+        let inside = self.all().chain(shown).filter(|t| (first..last).contains(&t.frame));
         inside.map(|t| Token { frame: t.frame - first, ..t }).collect()
     }
 
@@ -139,16 +172,16 @@ fn whole_words(text: &str, bytes: usize) -> usize {
     text[..bytes].rfind(' ').unwrap_or(0)
 }
 
-/// Whether `more`, which begins with `text`, goes on inside its last word. A full stop ends a word.
-fn goes_on(text: &str, more: &str) -> bool {
-    let inside = text.ends_with(char::is_alphanumeric);
-    inside && more.get(text.len()..).is_some_and(|rest| rest.starts_with(char::is_alphanumeric))
+/// How much of `text` is words that are over, in bytes, when `inside` come from before the edge: another word begins
+/// behind them, or nothing goes on with them. Punctuation of the edge may be gone with the next window.
+fn over(text: &str, inside: usize) -> usize {
+    let letters = text.trim_end_matches(|c: char| !c.is_alphanumeric()).len();
+    if letters <= inside { inside } else { text.rfind(' ').unwrap_or(0) }
 }
 
-/// Where the last word and the space before it begin in the text, and the frame the word begins at.
-fn last_word(text: &str, words: &[Word], offset: f64) -> (usize, u32) {
-    let start = words.last().map_or(0.0, |word| word.start - offset);
-    (text.rfind(' ').unwrap_or(0), (start * 1000.0 / FRAME_MS as f64).round() as u32)
+/// The frame at so many seconds from the utterance's start.
+fn frame(seconds: f64) -> u32 {
+    (seconds * 1000.0 / FRAME_MS as f64).round() as u32
 }
 
 #[cfg(test)]
@@ -173,7 +206,7 @@ mod tests {
         };
         let token = |&(id, frame): &(u32, u32)| Token { id, frame, logprob: -0.1 };
         let decoded = Decoded { tokens: Vec::new(), peeked: tokens.iter().map(token).collect() };
-        hypothesis.advance(&job, decoded, &Plan::default());
+        hypothesis.advance(&job, decoded, &Plan::default(), &vocab);
         let partial = hypothesis.partial(&vocab, 0.0, false);
         assert_eq!((partial.text.as_str(), partial.decoded_ms / FRAME_MS), (text, told), "{tokens:?}");
         assert_eq!(partial.words.len(), text.split_whitespace().count());
@@ -189,6 +222,47 @@ mod tests {
         check(&mut new(), 20, &[(0, 8), (1, 10), (3, 16)], "Включи", 16);
         check(&mut new(), 20, &[(0, 8), (1, 10), (2, 16)], "Включи", 16);
         check(&mut new(), 20, &[(3, 5), (0, 10), (1, 17)], "свет", 10);
+        check(&mut new(), 20, &[(3, 17), (2, 19)], "", 16);
+    }
+
+    /// Fails when words of the edge wait that another follows.
+    #[test]
+    fn a_word_is_over_when_the_next_begins() {
+        let new = Hypothesis::default;
+        check(&mut new(), 20, &[(0, 10), (1, 17), (3, 19)], "Включи", 18);
+        check(&mut new(), 20, &[(0, 10), (3, 17), (0, 18), (1, 19)], "Вклю свет", 18);
+        check(&mut new(), 20, &[(0, 10), (1, 17), (2, 18), (3, 19)], "Включи.", 19);
+    }
+
+    /// Fails when a word that waits is taken for one that was shown.
+    #[test]
+    fn a_word_that_waits_may_begin_sooner_in_the_next_window() {
+        let mut hypothesis = Hypothesis::default();
+        check(&mut hypothesis, 20, &[(0, 10), (1, 16)], "", 10);
+        check(&mut hypothesis, 21, &[(0, 9), (1, 17)], "", 10);
+    }
+
+    /// Fails when a word of the edge is cut short that was shown, because the next one has gone.
+    #[test]
+    fn what_was_shown_of_the_edge_stays() {
+        let mut hypothesis = Hypothesis::default();
+        check(&mut hypothesis, 20, &[(0, 10), (1, 17), (3, 19)], "Включи", 18);
+        check(&mut hypothesis, 20, &[(0, 10), (1, 17), (1, 19)], "Включи", 18);
+    }
+
+    /// Fails when first steps go on after the first word, or for ever.
+    #[test]
+    fn small_steps_last_until_a_word_is_over() {
+        let plan = Plan { step_first: 1, step_min: 8, ..Plan::default() };
+        let step = |frames: usize, tokens: &[(u32, u32)], text: &str, told: u64| {
+            let mut hypothesis = Hypothesis::default();
+            check(&mut hypothesis, frames, tokens, text, told);
+            hypothesis.step(&plan)
+        };
+        assert_eq!(Hypothesis::default().step(&plan), 1);
+        assert_eq!(step(20, &[(0, 10), (1, 16)], "", 10), 1);
+        assert_eq!(step(20, &[(0, 10), (1, 17), (3, 19)], "Включи", 18), 8);
+        assert_eq!(step(32, &[], "", 28), 8);
     }
 
     /// Fails when a word is taken away again because a later window goes on with it.

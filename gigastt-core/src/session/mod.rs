@@ -38,8 +38,6 @@ const STRIDE: usize = (GRID / HOP) as usize;
 /// Utterances whose final is awaited, at most: a bound for streams of many very short utterances,
 /// where the backlog in milliseconds does not bind.
 const AWAITED_MAX: usize = 64;
-/// Encoder frames from an utterance's start in which [`Plan::step_first`] holds.
-const FIRST_FRAMES: u32 = 32;
 /// A tentative window that waits is cut again when so many encoder frames more could be in it.
 const GROWN: u32 = 2;
 /// A stream without speech for this long gives its memory back.
@@ -620,7 +618,7 @@ impl Session {
         }
         let hypothesis = &utterance.hypothesis;
         let reach = self.reach(utterance, &plan);
-        if reach < hypothesis.covered + step(hypothesis.covered, &plan) {
+        if reach < hypothesis.covered + hypothesis.step(&plan) {
             return None;
         }
         let decided = hypothesis.decided;
@@ -655,7 +653,7 @@ impl Session {
             None if self.options.endpoint.gate => 0,
             None => heard,
         };
-        heard.min(covered + speech.saturating_sub(covered).next_multiple_of(step(covered, plan)))
+        heard.min(covered + speech.saturating_sub(covered).next_multiple_of(utterance.hypothesis.step(plan)))
     }
 
     /// The next window of incremental mode, of the oldest utterance that is not done.
@@ -746,7 +744,8 @@ impl Session {
             }
             return;
         }
-        utterance.hypothesis.advance(job, decoded, &self.options.partials.unwrap_or_default());
+        let plan = self.options.partials.unwrap_or_default();
+        utterance.hypothesis.advance(job, decoded, &plan, &self.vocab);
         if let Some(ended) = &mut utterance.ended
             && job.purpose == Purpose::Commit
             && utterance.hypothesis.decided as usize >= encoder_frames(mel_frames(ended.span))
@@ -826,11 +825,6 @@ fn begin(decided: u32, left: impl Fn(&Plan) -> u32, plan: &Plan, kept: bool) -> 
     }
     let first = decided.saturating_sub(left(&plan.without_kept_context()));
     (first, first)
-}
-
-/// The smallest step of a tentative window when this many frames of the utterance were heard.
-fn step(frames: u32, plan: &Plan) -> u32 {
-    if frames < FIRST_FRAMES { plan.step_first.into() } else { plan.step_min.into() }
 }
 
 fn seconds(sample: u64) -> f64 {

@@ -121,9 +121,13 @@ impl<'a> Reading<'a> {
         let plan = self.stream.options.partials.unwrap_or_default();
         let shown = (partial.decoded_ms - start / 16) / 40;
         let last = span.is_some_and(|span| shown == oracle::frames(span));
-        let ahead = if last { 0 } else { u64::from(plan.right - plan.edge) };
-        let decided = oracle::text(&oracle::ideal(self.signal, start, shown.saturating_sub(ahead)));
-        assert_eq!(partial.committed(), decided, "{partial:?}");
+        let text = |frames: u64| oracle::text(&oracle::ideal(self.signal, start, frames));
+        // Words are shown up to the edge, and in it those that another follows.
+        let (step, right, edge) = (u64::from(plan.step_min), u64::from(plan.right), u64::from(plan.edge));
+        let newest = shown.saturating_sub(right - edge) / step;
+        let steps = shown.saturating_sub(right).div_ceil(step)..=newest;
+        let mut decided = steps.map(|steps| text(steps * step)).chain(last.then(|| text(shown)));
+        assert!(decided.any(|text| text == partial.committed()), "{partial:?}");
     }
 
     /// Whether a partial may follow what was shown of utterance `n`.

@@ -328,7 +328,7 @@ fn plan(random: &mut Random) -> Plan {
     Plan {
         left,
         step_min,
-        step_first: random.within(2, step_min.into()) as u16,
+        step_first: random.within(1, step_min.into()) as u16,
         step_max: step_min + random.within(0, 60) as u16,
         right: edge + random.within(0, 16) as u16,
         edge,
