@@ -39,7 +39,7 @@ TURN_MAX = 4
 """Sentences that follow each other before the other side of a call speaks."""
 LONGEST_WINDOW_S = 22
 """Longer recordings are cut."""
-WINDOWS = "64/3/8/64/12/4/16"
+WINDOWS = "64/1/8/64/12/4/16"
 """The plan of live text without kept context."""
 
 

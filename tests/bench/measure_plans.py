@@ -153,7 +153,7 @@ def counterpart(plan, scores):
 def hold(partial, seconds):
     """The partial without a last word that ends less than so long before the newest decoded audio."""
     last = partial["last"]
-    if not last or partial["decoded"] - last[1] >= seconds:
+    if not last or partial["decoded"] - last[1] > seconds - 0.001:
         return partial
     text = partial["text"].rpartition(" ")[0]
     stable = partial["stable"] if len(partial["stable"]) <= len(text) else text

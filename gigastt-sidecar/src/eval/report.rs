@@ -242,7 +242,7 @@ texts of the manifest; compared: words
           wer %         95 %  subst    del    ins    words  cer %         95 %
 file       12.5  0.0 to 25.0      0      1      0        8   19.4  0.0 to 38.9
 
-live kept:64/3/8/64/12/4/16
+live kept:64/1/8/64/12/4/16
 final      12.5  0.0 to 25.0      0      1      0        8   19.4  0.0 to 38.9
 stable     12.5  0.0 to 25.0      0      1      0        8   19.4  0.0 to 38.9
 first      75.0 75.0 to 75.0      0      6      0        8   83.3 83.3 to 83.3
@@ -261,7 +261,7 @@ final             -      -      -
         let json = serde_json::to_value(report()).expect("JSON");
         assert_eq!(json["file"]["words"]["rate"], 0.125);
         assert_eq!(json["file"]["words"]["deletions"], 1);
-        assert_eq!(json["live"][0]["plan"], "kept:64/3/8/64/12/4/16");
+        assert_eq!(json["live"][0]["plan"], "kept:64/1/8/64/12/4/16");
         assert_eq!(json["live"][0]["word_ms"]["p50"], 300.0);
         assert_eq!(json["model"], serde_json::Value::Null);
     }
@@ -269,7 +269,7 @@ final             -      -      -
     #[test]
     fn a_picture_has_a_row_for_each_figure() {
         let picture = report().picture();
-        for label in ["file", "kept:64/3/8/64/12/4/16 final", "kept:64/3/8/64/12/4/16 word"] {
+        for label in ["file", "kept:64/1/8/64/12/4/16 final", "kept:64/3/8/64/12/4/16 word"] {
             assert!(picture.contains(&format!(">{label}<")), "{label}: {picture}");
         }
         assert_eq!(picture.matches("<circle").count(), 5);
