@@ -2,7 +2,8 @@
 //!
 //! A convolution of kernel 1 over `[B, C, T]` is a matrix product over `[B, T, C]`, for which ONNX Runtime
 //! has faster kernels, in 8 bits above all. Values are turned for it and back; where a value comes from a
-//! turned one through operators that take each element for itself, those take the turned one instead.
+//! turned one through operators that take each element for itself or split channels, those take the turned one
+//! instead.
 
 use std::collections::HashMap;
 
@@ -29,7 +30,7 @@ pub(crate) fn to_matrix_products(graph: &mut Graph) -> usize {
                 rewrite.convolution(node, weight);
                 count += 1;
             }
-            None => rewrite.push(node.clone()),
+            None => rewrite.other(node.clone()),
         }
     }
     let Rewrite { nodes, weights, .. } = rewrite;
@@ -93,6 +94,30 @@ impl Rewrite {
         self.push(turn(&product, output));
     }
 
+    /// A node that stays. Parts of turned channels are parts of what they were turned from, and what a convolution
+    /// takes is turned at the end of how it was computed: a gated unit turns half as much.
+    fn other(&mut self, mut node: NodeProto) {
+        match node.op_type() {
+            "Split" if is_along_channels(&node) && self.is_turnable(&node.input[0], 0) => {
+                node.input[0] = self.turn(&node.input[0], 0);
+                node.attribute.retain(|attribute| attribute.name() != "axis");
+                node.attribute.push(AttributeProto::integer("axis", 2));
+                let name = |output: &String| format!("{output}:part");
+                let turns: Vec<_> = node.output.iter().map(|output| turn(&name(output), output)).collect();
+                node.output = node.output.iter().map(name).collect();
+                self.push(node);
+                turns.into_iter().for_each(|turn| self.push(turn));
+            }
+            "Conv" if self.is_turnable(&node.input[0], 0) => {
+                let (x, back) = (self.turn(&node.input[0], 0), format!("{}:back", node.output[0]));
+                self.push(turn(&x, &back));
+                node.input[0] = back;
+                self.push(node);
+            }
+            _ => self.push(node),
+        }
+    }
+
     /// The name of `value` turned.
     fn turn(&mut self, value: &str, depth: usize) -> String {
         if let Some(found) = self.turned.get(value) {
@@ -133,6 +158,11 @@ impl Rewrite {
 /// Turns `[B, C, T]` into `[B, T, C]`, and back.
 pub(super) fn turn(from: &str, to: &str) -> NodeProto {
     NodeProto::of("Transpose", [from], to).with(AttributeProto::integers("perm", &TURN))
+}
+
+/// Whether a node splits along the channels of `[B, C, T]`.
+fn is_along_channels(split: &NodeProto) -> bool {
+    split.attribute("axis").is_some_and(|axis| [1, -2].contains(&axis.i()))
 }
 
 fn is_turn(node: &NodeProto) -> bool {

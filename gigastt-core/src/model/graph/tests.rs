@@ -265,7 +265,7 @@ fn pointwise_convolutions_become_matrix_products() {
     // Of the turns only those are left that the depthwise convolution and the output need.
     let left = operators(&graph, &["Conv", "MatMul", "Transpose", "Sigmoid", "Mul"]);
     let expected = [
-        &["Transpose", "MatMul", "Transpose", "Sigmoid", "Mul", "Conv", "Transpose"][..],
+        &["Transpose", "MatMul", "Sigmoid", "Mul", "Transpose", "Conv", "Transpose"][..],
         &["Sigmoid", "Mul", "MatMul", "Transpose"],
     ];
     assert_eq!(left, expected.concat());

@@ -19,7 +19,7 @@ use crate::{Error, ErrorKind, Result};
 pub(super) const FOLDER: &str = "optimized";
 
 /// The version of this arrangement and of the rewrite; a form of another one is made anew.
-const REWRITE: u32 = 5;
+const REWRITE: u32 = 6;
 
 /// What the names of folders end in that are being written.
 const UNFINISHED: &str = ".part";
