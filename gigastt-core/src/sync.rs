@@ -6,9 +6,33 @@
 //!
 //! For the other crates of this project; not part of the interface.
 
+#[cfg(any(feature = "download", feature = "optimize"))]
+use std::fs::File;
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
 use std::time::Duration;
+
+/// The lock of a file, which it gives back. A file that is only closed keeps its lock while another process has
+/// it open too, as one does for a moment that a thread of this process has just started.
+#[cfg(any(feature = "download", feature = "optimize"))]
+#[derive(Debug)]
+pub(crate) struct FileLock(File);
+
+#[cfg(any(feature = "download", feature = "optimize"))]
+impl FileLock {
+    /// That of a file whose lock is held.
+    pub(crate) fn held(file: File) -> Self {
+        Self(file)
+    }
+}
+
+#[cfg(any(feature = "download", feature = "optimize"))]
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // It ends with the file at the latest.
+        let _ = self.0.unlock();
+    }
+}
 
 /// See [`std::sync::Mutex`].
 #[derive(Debug, Default)]
@@ -202,5 +226,21 @@ mod tests {
         assert_eq!(*bell.wait_while(mutex.lock(), |n| *n == 0), 2);
         assert!(bell.wait_while_for(mutex.lock(), |n| *n == 0, Duration::ZERO));
         assert!(!bell.wait_while_for(mutex.lock(), |n| *n == 2, Duration::ZERO));
+    }
+
+    /// Fails when the lock is left to whoever closes the file last.
+    #[cfg(any(feature = "download", feature = "optimize"))]
+    #[test]
+    fn the_lock_of_a_file_ends_though_a_started_process_has_it_open() {
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        let file = File::open(&path).unwrap();
+        file.lock().unwrap();
+        // What a process has between its fork and its program.
+        let _inherited = file.try_clone().unwrap();
+        let other = File::open(&path).unwrap();
+        let lock = FileLock::held(file);
+        assert!(other.try_lock().is_err());
+        drop(lock);
+        other.try_lock().unwrap();
     }
 }

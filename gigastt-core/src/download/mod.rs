@@ -37,6 +37,7 @@ use self::http::{Broken, Client, Request, broken_body};
 use self::part::Part;
 use self::reply::{Meaning, Patience, WAIT_MAX, meaning};
 use crate::engine::Mailbox;
+use crate::sync::FileLock;
 use crate::{Bundle, Canceller, Error, ErrorKind, Result, Variant, scan};
 
 /// Where the published models are, unless `GIGASTT_HUB` names a mirror.
@@ -310,8 +311,8 @@ impl<'a> Job<'a, '_> {
         }
     }
 
-    /// Waits until no other process fetches this model. The lock ends with the file, or the process.
-    fn lock(&mut self) -> Result<Option<File>> {
+    /// Waits until no other process fetches this model.
+    fn lock(&mut self) -> Result<Option<FileLock>> {
         let folder = self.options.folder.join(LOCKS);
         let path = folder.join(self.model.name());
         let failed = |e| Error::io(&path, &e);
@@ -320,7 +321,7 @@ impl<'a> Job<'a, '_> {
         let mut told = false;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Some(file)),
+                Ok(()) => return Ok(Some(FileLock::held(file))),
                 Err(TryLockError::WouldBlock) => {
                     if !std::mem::replace(&mut told, true) {
                         self.tell(FetchEvent::Waiting);
@@ -609,11 +610,15 @@ fn each_unlocked(folder: &Path, mut visit: impl FnMut(&Path, u64) -> Result<()>)
         let Some(name) = model.file_name().filter(|name| *name != LOCKS && model.is_dir()) else { continue };
         let lock = folder.join(LOCKS).join(name);
         // Where there is no lock file nobody ever fetched.
-        let lock =
-            if lock.exists() { Some(File::open(&lock).map_err(|e| Error::io(&lock, &e))?) } else { None };
-        if lock.as_ref().is_some_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock))) {
-            continue;
-        }
+        let _lock = if lock.exists() {
+            let file = File::open(&lock).map_err(|e| Error::io(&lock, &e))?;
+            if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+                continue;
+            }
+            Some(FileLock::held(file))
+        } else {
+            None
+        };
         for path in entries(&model)? {
             let name = path.to_string_lossy();
             if (name.ends_with(part::ENDING) || name.ends_with(part::TAG_ENDING)) && path.is_file() {

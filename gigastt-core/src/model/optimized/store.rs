@@ -13,6 +13,7 @@ use std::time::UNIX_EPOCH;
 use sha2::{Digest as _, Sha256};
 
 use super::Form;
+use crate::sync::FileLock;
 use crate::{Error, ErrorKind, Result};
 
 /// The folder inside the model's.
@@ -225,7 +226,7 @@ pub(super) struct Writer {
     folder: PathBuf,
     stem: String,
     source: PathBuf,
-    _lock: Option<File>,
+    _lock: Option<FileLock>,
 }
 
 impl Writer {
@@ -243,7 +244,7 @@ impl Writer {
         let lock = File::options().write(true).create(true).truncate(false).open(&path);
         let lock = lock.map_err(|e| Error::io(&path, &e))?;
         // Where there are no locks two processes may both make one, of which the newer is used.
-        let lock = lock.lock().map(|()| lock).ok();
+        let lock = lock.lock().map(|()| FileLock::held(lock)).ok();
         Ok(Self { folder, stem, source: source.into(), _lock: lock })
     }
 
@@ -355,9 +356,11 @@ impl Drop for Unfinished {
 pub(super) fn leftovers(model: &Path) -> Vec<(PathBuf, u64)> {
     let folder = model.join(FOLDER);
     // Who writes now holds the lock.
-    let lock = File::open(folder.join(".lock"));
-    if lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock))) {
-        return Vec::new();
+    if let Ok(lock) = File::open(folder.join(".lock")) {
+        if matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock)) {
+            return Vec::new();
+        }
+        drop(FileLock::held(lock));
     }
     let graphs: Vec<_> =
         entries(model).into_iter().filter(|path| path.extension().is_some_and(|e| e == "onnx")).collect();
