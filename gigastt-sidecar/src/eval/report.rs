@@ -269,7 +269,7 @@ final             -      -      -
     #[test]
     fn a_picture_has_a_row_for_each_figure() {
         let picture = report().picture();
-        for label in ["file", "kept:64/1/8/64/12/4/16 final", "kept:64/3/8/64/12/4/16 word"] {
+        for label in ["file", "kept:64/1/8/64/12/4/16 final", "kept:64/1/8/64/12/4/16 word"] {
             assert!(picture.contains(&format!(">{label}<")), "{label}: {picture}");
         }
         assert_eq!(picture.matches("<circle").count(), 5);
