@@ -5,12 +5,13 @@
 //! - the start of the worker's next job after it;
 //! - the final of an utterance of 10 s, from the push of the sample that ends it, on an idle engine;
 //! - `push_pcm` of 20 ms at 48 kHz, with events taken after each, while the worker is busy with them, and while it
-//!   has only finals to make;
+//!   has only finals to make, and beside it a computation as long, for what the machine adds to any of them;
 //!
 //! and the memory of silent streams. Without a folder: the embedded model.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // A benchmark stops where it fails.
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use gigastt_core::{Class, EndpointRule, Engine, Event, Model, Options, Plan, Recognizer};
@@ -20,6 +21,7 @@ const CANCELLATIONS: usize = 100;
 const FINALS: usize = 40;
 const SILENT: usize = 1_000;
 const PUSHES: usize = 50_000;
+const PAUSE: Duration = Duration::from_micros(400);
 
 /// The speech of the long sample, again and again.
 fn speech(seconds: usize) -> Vec<i16> {
@@ -42,9 +44,11 @@ fn push_all(recognizer: &mut Recognizer, mut pcm: &[i16]) {
     }
 }
 
-fn told(what: &str, mut times: Vec<Duration>) {
+/// Prints percentiles. The median.
+fn told(what: &str, mut times: Vec<Duration>) -> Duration {
     times.sort();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize].as_secs_f64() * 1e3;
+    let quantile = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
+    let at = |share: f64| quantile(share).as_secs_f64() * 1e3;
     println!(
         "{what:<28} p50 {:8.3} ms  p95 {:8.3} ms  p99 {:8.3} ms  p99.9 {:8.3} ms  max {:8.3} ms",
         at(0.5),
@@ -53,6 +57,7 @@ fn told(what: &str, mut times: Vec<Duration>) {
         at(0.999),
         at(1.0)
     );
+    quantile(0.5)
 }
 
 /// Cancels a window of 22 s at ever different moments of its encoding, with another job queued.
@@ -123,8 +128,8 @@ fn finals(engine: &Engine) {
     told("the final of 10 s", times);
 }
 
-/// Pushing as a microphone does, 50 times as fast as it.
-fn pushes(engine: &Engine, what: &str, partials: Option<Plan>) {
+/// Pushing as a microphone does, 50 times as fast as it. The median.
+fn pushes(engine: &Engine, what: &str, partials: Option<Plan>) -> Duration {
     const RATE: usize = 48_000;
     let speech = speech(30).into_iter().flat_map(|sample| [sample; 3]);
     let pcm: Vec<i16> = speech.chain(std::iter::repeat_n(0, 2 * RATE)).collect();
@@ -139,9 +144,26 @@ fn pushes(engine: &Engine, what: &str, partials: Option<Plan>) {
             recognizer.wait_writable(None).unwrap();
         }
         while recognizer.poll_event().is_some() {}
-        std::thread::sleep(Duration::from_micros(400));
+        std::thread::sleep(PAUSE);
     }
-    told(what, times);
+    told(what, times)
+}
+
+/// What the machine makes of a computation that takes as long as a push, without memory, locks or calls.
+fn machine(length: Duration) {
+    let compute = |rounds: u64| {
+        let at = Instant::now();
+        black_box((0..rounds).fold(1, |sum: u64, round| black_box(sum.wrapping_mul(3) ^ round)));
+        at.elapsed()
+    };
+    const TRIAL: u64 = 1_000_000;
+    let trial = (0..20).map(|_| compute(TRIAL)).min().unwrap();
+    let rounds = (TRIAL as f64 * length.as_secs_f64() / trial.as_secs_f64()) as u64;
+    let time = |_| {
+        std::thread::sleep(PAUSE);
+        compute(rounds)
+    };
+    told("a computation as long", (0..PUSHES).map(time).collect());
 }
 
 fn resident() -> usize {
@@ -179,7 +201,7 @@ fn main() {
     println!("{}, one worker", engine.info().name);
     silence(&engine);
     pushes(&engine, "a push of 20 ms at 48 kHz", Some(Plan::default()));
-    pushes(&engine, "... of a stream without text", None);
+    machine(pushes(&engine, "... of a stream without text", None));
     finals(&engine);
     cancellations(&engine);
 }
