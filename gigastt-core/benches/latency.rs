@@ -5,7 +5,8 @@
 //! - the start of the worker's next job after it;
 //! - the final of an utterance of 10 s, from the push of the sample that ends it, on an idle engine;
 //! - `push_pcm` of 20 ms at 48 kHz, with events taken after each, while the worker is busy with them, and while it
-//!   has only finals to make, and beside it a computation as long, for what the machine adds to any of them;
+//!   has only finals to make. The same audio comes again and again: the median of each piece is what its push takes
+//!   by itself, and a computation as long shows what the machine adds to anything;
 //!
 //! and the memory of silent streams. Without a folder: the embedded model.
 
@@ -20,7 +21,7 @@ const RATE: usize = 16_000;
 const CANCELLATIONS: usize = 100;
 const FINALS: usize = 40;
 const SILENT: usize = 1_000;
-const PUSHES: usize = 50_000;
+const PUSHES: usize = 48_000;
 const PAUSE: Duration = Duration::from_micros(400);
 
 /// The speech of the long sample, again and again.
@@ -146,7 +147,16 @@ fn pushes(engine: &Engine, what: &str, partials: Option<Plan>) -> Duration {
         while recognizer.poll_event().is_some() {}
         std::thread::sleep(PAUSE);
     }
-    told(what, times)
+    let pieces = pcm.len().div_ceil(RATE / 50);
+    let by_itself = |piece: usize| {
+        let mut again: Vec<_> = times.iter().skip(piece).step_by(pieces).collect();
+        again.sort();
+        *again[again.len() / 2]
+    };
+    let by_themselves = (0..pieces).map(by_itself).collect();
+    let median = told(what, times);
+    told("... each piece's median", by_themselves);
+    median
 }
 
 /// What the machine makes of a computation that takes as long as a push, without memory, locks or calls.
