@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::endpoint::GRID;
-use super::{Decoded, Job, Purpose, mel_frames};
+use super::{Decoded, Job, mel_frames};
 use crate::model::{DecoderState, Lent, Vocab, encoder_frames};
 use crate::options::{Context, Plan};
 use crate::{Partial, Span, Token};
@@ -31,8 +31,8 @@ pub(crate) struct Hypothesis {
     pub covered: u32,
     /// One past the last frame whose tokens are in the hypothesis.
     shown: u32,
-    /// Whether a word was over, or a step was committed: before that there is nothing to show.
-    pub begun: bool,
+    /// Whether a word was over.
+    begun: bool,
     /// The frames that partials accounted for, and one past the last frame of a token in the newest.
     told: u32,
     written: u32,
@@ -69,8 +69,7 @@ impl Hypothesis {
             let mut tokens: Vec<Token> = self.all().collect();
             let inside = vocab.words(&tokens, 0.0).0.len();
             tokens.extend(&self.beyond);
-            let over = over(&vocab.words(&tokens, 0.0).0, inside);
-            self.begun = over > 0 || job.purpose == Purpose::Commit;
+            self.begun = over(&vocab.words(&tokens, 0.0).0, inside) > 0;
         }
     }
 
@@ -188,7 +187,7 @@ fn frame(seconds: f64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::MelStore;
+    use crate::session::{MelStore, Purpose};
 
     /// Takes a first window of `frames` frames, none of which is decided, with tokens of these ids on
     /// these frames; wants `text`, and frames accounted for.

@@ -442,12 +442,7 @@ impl Session {
 
     /// Whether `next_event` has one.
     pub(crate) fn has_event(&self) -> bool {
-        !self.outbox.is_empty() || self.has_partial()
-    }
-
-    /// Whether anything changed since the last partial, and there is something to show.
-    fn has_partial(&self) -> bool {
-        self.revision != self.revision_taken && self.utterances.front().is_some_and(|u| u.hypothesis.begun)
+        !self.outbox.is_empty() || (self.revision != self.revision_taken && !self.utterances.is_empty())
     }
 
     /// The next event in order. Partials come once nothing older waits.
@@ -466,7 +461,7 @@ impl Session {
 
     /// The newest partial, if anything changed since the last one taken.
     pub(crate) fn partial(&mut self) -> Option<Partial> {
-        if !self.has_partial() {
+        if self.revision == self.revision_taken {
             return None;
         }
         let utterance = self.utterances.front_mut()?;
