@@ -141,8 +141,8 @@ impl EndpointRule {
 /// 40 ms.
 ///
 /// A window is left context, step and right context. Tokens of the step advance the decoder; those
-/// of the right context are shown as tentative text, in its last `edge` frames only words that another follows. The defaults were
-/// chosen by measurement: `docs/streaming.md`.
+/// of the right context are shown as tentative text, in its last `edge` frames only words that another
+/// follows. The defaults were chosen by measurement: `docs/streaming.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     /// Frames of left context; 4 to 256. Under load a growing step takes up to three quarters of them.

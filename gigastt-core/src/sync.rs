@@ -7,7 +7,7 @@
 //! For the other crates of this project; not part of the interface.
 
 #[cfg(any(feature = "download", feature = "optimize"))]
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -23,6 +23,14 @@ impl FileLock {
     /// That of a file whose lock is held.
     pub(crate) fn held(file: File) -> Self {
         Self(file)
+    }
+
+    /// Takes it; `None` while somebody else holds it. Where there are no locks nobody does.
+    pub(crate) fn unless_held(file: File) -> Option<Self> {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => None,
+            Ok(()) | Err(TryLockError::Error(_)) => Some(Self(file)),
+        }
     }
 }
 

@@ -612,10 +612,8 @@ fn each_unlocked(folder: &Path, mut visit: impl FnMut(&Path, u64) -> Result<()>)
         // Where there is no lock file nobody ever fetched.
         let _lock = if lock.exists() {
             let file = File::open(&lock).map_err(|e| Error::io(&lock, &e))?;
-            if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
-                continue;
-            }
-            Some(FileLock::held(file))
+            let Some(free) = FileLock::unless_held(file) else { continue };
+            Some(free)
         } else {
             None
         };

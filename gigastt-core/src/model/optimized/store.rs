@@ -356,11 +356,8 @@ impl Drop for Unfinished {
 pub(super) fn leftovers(model: &Path) -> Vec<(PathBuf, u64)> {
     let folder = model.join(FOLDER);
     // Who writes now holds the lock.
-    if let Ok(lock) = File::open(folder.join(".lock")) {
-        if matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock)) {
-            return Vec::new();
-        }
-        drop(FileLock::held(lock));
+    if File::open(folder.join(".lock")).is_ok_and(|file| FileLock::unless_held(file).is_none()) {
+        return Vec::new();
     }
     let graphs: Vec<_> =
         entries(model).into_iter().filter(|path| path.extension().is_some_and(|e| e == "onnx")).collect();
