@@ -66,11 +66,17 @@ impl Stream {
     pub(crate) fn look<T>(&self, body: impl FnOnce(&mut State) -> Result<T, Failure>) -> Result<T, Failure> {
         let mut state = self.state.lock();
         self.poison.guard(|| {
-            let result = body(&mut state);
-            // Registered before it is looked at, so that no change falls between the two.
+            // Registered before it is looked at, so that who waits hears of what comes meanwhile, although it is
+            // taken below.
             state.recognizer.wake_by(&self.waker);
-            self.signal.show(state.recognizer.has_event());
-            result
+            let result = body(&mut state);
+            loop {
+                self.signal.show(state.recognizer.has_event());
+                // What has come since woke nobody, where a reply before it did.
+                if !state.recognizer.wake_by(&self.waker) || state.recognizer.ended().is_some() {
+                    return result;
+                }
+            }
         })
     }
 
