@@ -37,6 +37,16 @@ pub(crate) struct EngineObject {
 }
 
 impl EngineObject {
+    pub(crate) fn new(engine: Engine) -> Arc<Self> {
+        Arc::new(Self {
+            engine,
+            poison: Poison::default(),
+            dispatcher: Mutex::default(),
+            streams: Mutex::default(),
+            draining: AtomicBool::new(false),
+        })
+    }
+
     /// Works with the engine.
     pub(crate) fn with<T>(&self, body: impl FnOnce(&Engine) -> Result<T, Failure>) -> Result<T, Failure> {
         self.poison.guard(|| body(&self.engine))
@@ -108,13 +118,7 @@ pub unsafe extern "C" fn gigastt_engine_open(
         #[cfg(feature = "ort-link")]
         crate::library::link_runtime()?;
         let opened = Config::settings(config.as_deref()).engine()?;
-        let made = ENGINES.insert(Arc::new(EngineObject {
-            engine: opened,
-            poison: Poison::default(),
-            dispatcher: Mutex::default(),
-            streams: Mutex::default(),
-            draining: AtomicBool::new(false),
-        }));
+        let made = ENGINES.insert(EngineObject::new(opened));
         // SAFETY: not NULL, and writable by the contract of the header.
         unsafe { place.write(made) };
         Ok(GIGASTT_OK)

@@ -234,3 +234,37 @@ fn gather(state: &mut State, told: bool, finals: &mut Vec<Final>) -> Result<Opti
         None => Ok(None),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // A test stops where it fails.
+mod tests {
+    use gigastt_core::fake::{FRAME, Script, amplitude};
+    use gigastt_core::{Engine, Options};
+
+    use super::*;
+
+    /// Fails when the waker is set after the look alone: a reply that comes in between is taken by the look, and
+    /// who waits is never woken.
+    #[test]
+    fn who_waits_hears_of_a_reply_that_comes_while_it_looks() {
+        let engine = EngineObject::new(Engine::fake(Script::default(), 1).unwrap());
+        let options = Options { partials: None, ..Options::new(16_000) };
+        let stream = engine.open(options).unwrap();
+        let spoken = [(0, 10), (1, 10), (2, 10), (0, 60), (5, 10), (6, 10)];
+        let spoken = spoken.map(|(word, frames)| std::iter::repeat_n(amplitude(word), frames * FRAME));
+        let pcm: Vec<f32> = spoken.into_iter().flatten().collect();
+        stream.change(|state| Ok(state.recognizer.push_pcm(pcm.as_slice())?)).unwrap();
+        // The model takes no time: the reply of the first utterance has come and has woken before anybody waits.
+        let while_it_comes = || std::thread::sleep(Duration::from_millis(50));
+        while_it_comes();
+        let (limit, started) = (Duration::from_secs(10), Instant::now());
+        let ended = stream.wait(Some(limit), |state, _| {
+            let ended = state.recognizer.ended().map(|_| ());
+            state.recognizer.close(EndpointReason::Finish)?;
+            while_it_comes();
+            Ok(ended)
+        });
+        // At the limit it looks once more.
+        assert!(matches!(ended, Ok(Some(()))) && started.elapsed() < limit, "the last reply woke nobody");
+    }
+}
