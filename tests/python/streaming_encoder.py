@@ -5,7 +5,7 @@ Writes the golden vectors of the streaming encoder. In a virtual environment, fr
     pip install -r tests/python/requirements.txt
     python tests/python/streaming_encoder.py
 
-A step knows the frames before it by their keys and values, rounded to 16 bits, of the last LEFT frames, and by
+A step knows the frames before it by their keys and values, in 8 bits, of the last LEFT frames, and by
 the last inputs of each depthwise convolution; it hears its own frames and RIGHT more. Convolutions see zeros
 where nothing was heard yet.
 """
@@ -29,6 +29,8 @@ STRIDE = 4
 MEAN, DEVIATION = -8, 5
 # Of the angles by which heads are turned.
 BASE = 5_000
+# Values of a frame whose largest is 127 in 8 bits.
+GROUP = 64
 # So that steps differ, rows are replaced in the middle of a step, and one step is longer than what is kept.
 LEFT, RIGHT, STEPS = 12, 5, [5, 8, 3, 14, 2, 7, 9]
 
@@ -79,6 +81,17 @@ def rotated(x, first):
     return np.concatenate([low * cos - high * sin, high * cos + low * sin], -1)
 
 
+def in_8_bits(heads):
+    """Heads [H, T, D] as they are when they were kept: frame by frame, in groups across heads."""
+    rows = heads.astype(np.float16).astype(np.float32).transpose(1, 0, 2).reshape(heads.shape[1], -1)
+    for start in range(0, rows.shape[1], GROUP):
+        group = rows[:, start : start + GROUP]
+        scale = np.abs(group).max(-1, keepdims=True) / 127
+        group[:] = np.rint(group / scale) * scale
+    rows = rows.astype(np.float16).astype(np.float32)
+    return rows.reshape(len(rows), len(heads), -1).transpose(1, 0, 2)
+
+
 class Layer:
     """One layer and what it keeps."""
 
@@ -104,9 +117,9 @@ class Layer:
         scores = queries @ keys.transpose(0, 2, 1) / np.sqrt(keys.shape[-1])
         scores = np.exp(scores - scores.max(-1, keepdims=True))
         mixed = scores / scores.sum(-1, keepdims=True) @ values
-        known = self.keys.shape[1]
         self.keys, self.values = (
-            all_[:, : known + step][:, -left:].astype(np.float16).astype(np.float32) for all_ in (keys, values)
+            np.concatenate([kept, in_8_bits(new[:, :step])], 1)[:, -left:]
+            for kept, new in ((self.keys, new), (self.values, heads[2]))
         )
         return x + self.dense("attention.out", mixed.transpose(1, 0, 2).reshape(len(x), -1))
 

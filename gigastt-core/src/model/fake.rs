@@ -9,6 +9,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use half::f16;
+
 use crate::sync::{Condvar, Mutex};
 
 use super::decode::{self, Transducer};
@@ -204,9 +206,9 @@ pub(crate) fn hear_step(mel: &[f32], step: usize, past: &mut Past) -> Vec<f32> {
     let mut heard = hear(mel);
     let new = heard.split_off(before.min(heard.len()));
     past.prepare(1, (0, 0));
-    let known = |back: usize| past.row(0, 1, back).map(|row| f32::from(row[0]));
+    let known = |back: usize| past.row(0, back).map(|row| row[0].to_f32());
     let fits = past.is_whole() && (1..=before).all(|back| known(back) == Some(heard[before - back]));
-    let rows: Vec<u16> = new[..step].iter().map(|word| *word as u16).collect();
+    let rows: Vec<f16> = new[..step].iter().map(|word| f16::from_f32(*word)).collect();
     past.keep(0, 1, &rows);
     past.advance(step);
     if fits { new } else { vec![GARBAGE as f32; new.len()] }

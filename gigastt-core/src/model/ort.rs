@@ -15,7 +15,6 @@ use std::sync::{Arc, OnceLock};
 
 use crate::sync::Mutex;
 use half::f16;
-use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use ort::environment::{Environment, EnvironmentBuilder};
 use ort::ep::{self, ExecutionProvider as _};
 use ort::logging::LogLevel;
@@ -156,9 +155,10 @@ pub(crate) fn open(spec: Spec, options: &LoadOptions) -> Result<OrtNetwork> {
 /// Mel frames under an encoder frame.
 const STRIDE: usize = 4;
 /// Encoder frames on which an encoder that keeps what it has computed is compared with the original, and the
-/// largest deviation that rounding may cause: of kept rows to 16 bits, of activations to 8.
+/// largest deviation that rounding may cause. Activations in 8 bits made 0.04 of the full-size model, kept rows in 8
+/// bits 0.0004, and faults in what is kept 0.17 and more of the embedded one.
 const CHECKED: usize = 36;
-const DEVIATION_MAX: f32 = 0.05;
+const DEVIATION_MAX: f32 = 0.1;
 
 /// What tells one build of the loaded ONNX Runtime from another.
 ///
@@ -654,12 +654,8 @@ impl OrtLane {
         ];
         for (layer, ports) in ports.iter().enumerate() {
             for (kind, [name, _]) in [(2 * layer, &ports.keys), (2 * layer + 1, &ports.values)] {
-                let rows = match &*steps {
-                    [one] => one.past.rows(kind),
-                    _ => &rows[kind],
-                };
-                let rows: &[f16] = HalfBitsSliceExt::reinterpret_cast(rows);
-                let rows = TensorRef::from_array_view(([items, kept, width], rows)).map_err(inference)?;
+                let rows = TensorRef::from_array_view(([items, kept, width], rows[kind].as_slice()));
+                let rows = rows.map_err(inference)?;
                 inputs.push((name.as_str().into(), rows.into()));
             }
             let values = convolutions[layer].as_slice();
@@ -687,8 +683,8 @@ impl OrtLane {
         for (item, Step { past, .. }) in steps.iter_mut().enumerate() {
             let rows = item * step * width..(item + 1) * step * width;
             for (layer, (keys, values, inputs)) in left.iter().enumerate() {
-                past.keep(2 * layer, width, HalfFloatSliceExt::reinterpret_cast(&keys[rows.clone()]));
-                past.keep(2 * layer + 1, width, HalfFloatSliceExt::reinterpret_cast(&values[rows.clone()]));
+                past.keep(2 * layer, width, &keys[rows.clone()]);
+                past.keep(2 * layer + 1, width, &values[rows.clone()]);
                 past.keep_convolution(layer, &inputs[item * convolution..(item + 1) * convolution]);
             }
             past.advance(step);
@@ -760,8 +756,8 @@ struct Layers {
     positions: Vec<i64>,
     /// `[items][kept and new frames]`.
     mask: Vec<i32>,
-    /// Where several steps share a call: of each kind, `[items][kept][width]`.
-    rows: Vec<Vec<u16>>,
+    /// Of each kind, `[items][kept][width]`.
+    rows: Vec<Vec<f16>>,
     /// Of each layer, `[items][width][past]`.
     convolutions: Vec<Vec<f32>>,
 }
@@ -802,9 +798,9 @@ impl Layers {
         }
         for (kind, rows) in self.rows.iter_mut().enumerate() {
             rows.clear();
-            for past in pasts.iter().filter(|_| items > 1) {
-                rows.extend_from_slice(past.rows(kind));
-                rows.resize(rows.len() + (kept - past.kept()) * width, 0);
+            for past in &pasts {
+                past.rows(kind, rows);
+                rows.resize(rows.len() + (kept - past.kept()) * width, f16::ZERO);
             }
         }
         kept

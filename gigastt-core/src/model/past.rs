@@ -3,13 +3,16 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use half::f16;
+use half::slice::HalfFloatSliceExt as _;
+
 use super::graph::streaming;
 use crate::sync::Mutex;
 
 /// Encoder frames of audio that a step needs before its first, for the subsampling.
 pub(crate) const BEFORE: usize = streaming::BEFORE;
 
-/// Keys and values of the last frames and the last inputs of the convolutions, layer by layer. Belongs
+/// Keys and values of the last frames, in 8 bits, and the last inputs of the convolutions, layer by layer. Belongs
 /// to one utterance and travels with its steps; whoever runs them gives it its contents.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Past {
@@ -21,8 +24,8 @@ pub(crate) struct Past {
     /// new rows take the place of the oldest.
     kept: usize,
     next: usize,
-    /// Rows of 16-bit floats: those of one kind and layer lie together.
-    rows: Vec<Vec<u16>>,
+    /// Those of one kind and layer lie together.
+    rows: Vec<Rows>,
     convolutions: Vec<Vec<f32>>,
 }
 
@@ -34,7 +37,7 @@ impl Past {
 
     /// Becomes what [`new`](Self::new) makes, with the memory it has.
     fn renew(&mut self, left: usize) {
-        self.rows.iter_mut().for_each(Vec::clear);
+        self.rows.iter_mut().for_each(Rows::clear);
         self.convolutions.iter_mut().for_each(|values| values.fill(0.0));
         let (rows, convolutions) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.convolutions));
         *self = Self { rows, convolutions, ..Self::new(left) };
@@ -57,13 +60,13 @@ impl Past {
 
     /// Makes room for rows of `kinds` kinds and `convolutions` of so many values, if nothing is there yet.
     pub(crate) fn prepare(&mut self, kinds: usize, convolutions: (usize, usize)) {
-        self.rows.resize_with(kinds, Vec::new);
+        self.rows.resize_with(kinds, Rows::default);
         self.convolutions.resize_with(convolutions.0, || vec![0.0; convolutions.1]);
     }
 
-    /// The rows of one kind, in no order that matters.
-    pub(crate) fn rows(&self, kind: usize) -> &[u16] {
-        &self.rows[kind]
+    /// Appends the rows of one kind to `to`, in no order that matters.
+    pub(crate) fn rows(&self, kind: usize, to: &mut Vec<f16>) {
+        (0..self.kept).for_each(|slot| self.rows[kind].read(slot, to));
     }
 
     /// The last inputs of convolution `number`.
@@ -73,15 +76,11 @@ impl Past {
 
     /// Takes the rows of a step's frames, for each kind, `width` values a row. [`advance`](Self::advance)
     /// follows once all are there.
-    pub(crate) fn keep(&mut self, kind: usize, width: usize, new: &[u16]) {
-        let (left, next, rows) = (self.left, self.next, &mut self.rows[kind]);
-        rows.reserve_exact((left * width).saturating_sub(rows.len()));
-        for (slot, row) in (next..).zip(new.chunks_exact(width)) {
-            let start = slot % left * width;
-            match rows.get_mut(start..start + width) {
-                Some(old) => old.copy_from_slice(row),
-                None => rows.extend_from_slice(row),
-            }
+    pub(crate) fn keep(&mut self, kind: usize, width: usize, new: &[f16]) {
+        let rows = &mut self.rows[kind];
+        rows.reserve(self.left, width);
+        for (slot, row) in (self.next..).zip(new.chunks_exact(width)) {
+            rows.write(slot % self.left, row);
         }
     }
 
@@ -105,18 +104,92 @@ impl Past {
 
     /// The row of the frame `back` frames before the next, of one kind.
     #[cfg(feature = "fake-model")]
-    pub(crate) fn row(&self, kind: usize, width: usize, back: usize) -> Option<&[u16]> {
+    pub(crate) fn row(&self, kind: usize, back: usize) -> Option<Vec<f16>> {
+        let mut row = Vec::new();
         let slot = (self.next + self.left - back % self.left) % self.left;
-        (back <= self.kept).then(|| self.rows.get(kind)?.get(slot * width..(slot + 1) * width))?
+        self.rows.get(kind).filter(|_| back <= self.kept)?.read(slot, &mut row);
+        Some(row)
     }
 
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        let rows = self.rows.iter().map(|rows| rows.capacity() * size_of::<u16>());
+        let rows = self.rows.iter().map(Rows::bytes);
         let convolutions = self.convolutions.iter().map(|values| values.capacity() * size_of::<f32>());
         rows.sum::<usize>() + convolutions.sum::<usize>()
     }
 }
+
+/// Rows in 8 bits. The values of a group are rounded on a scale of their own, on which the largest is 127.
+#[derive(Debug, Default, Clone)]
+struct Rows {
+    width: usize,
+    values: Vec<i8>,
+    scales: Vec<f32>,
+}
+
+impl Rows {
+    /// Values of a group; the last group of a row may have fewer.
+    const GROUP: usize = 64;
+
+    /// Makes room for so many rows, and no more.
+    fn reserve(&mut self, rows: usize, width: usize) {
+        self.width = width;
+        self.values.reserve_exact((rows * width).saturating_sub(self.values.len()));
+        self.scales.reserve_exact((rows * self.groups()).saturating_sub(self.scales.len()));
+    }
+
+    /// In a row.
+    fn groups(&self) -> usize {
+        self.width.div_ceil(Self::GROUP)
+    }
+
+    /// Puts `row` into a slot, which is there already or the next.
+    fn write(&mut self, slot: usize, row: &[f16]) {
+        let (values, scales) = (slot * self.width, slot * self.groups());
+        self.values.resize(self.values.len().max(values + self.width), 0);
+        self.scales.resize(self.scales.len().max(scales + self.groups()), 0.0);
+        let groups = self.values[values..].chunks_mut(Self::GROUP).zip(&mut self.scales[scales..]);
+        for (row, (values, scale)) in row.chunks(Self::GROUP).zip(groups) {
+            let mut floats = [0.0_f32; Self::GROUP];
+            let floats = &mut floats[..row.len()];
+            row.convert_to_f32_slice(floats);
+            let largest = floats.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+            *scale = largest / f32::from(i8::MAX);
+            let inverse = if largest > 0.0 { f32::from(i8::MAX) / largest } else { 0.0 };
+            for (value, float) in values.iter_mut().zip(floats) {
+                // The sum's last bits are the nearest integer: a float of this size has no others.
+                *value = (*float * inverse + ROUNDING).to_bits() as i8;
+            }
+        }
+    }
+
+    /// Appends the row in a slot to `to`.
+    fn read(&self, slot: usize, to: &mut Vec<f16>) {
+        let values = &self.values[slot * self.width..(slot + 1) * self.width];
+        let scales = &self.scales[slot * self.groups()..];
+        let start = to.len();
+        to.resize(start + self.width, f16::ZERO);
+        let groups = values.chunks(Self::GROUP).zip(scales);
+        for (to, (values, scale)) in to[start..].chunks_mut(Self::GROUP).zip(groups) {
+            let mut floats = [0.0_f32; Self::GROUP];
+            let floats = &mut floats[..values.len()];
+            floats.iter_mut().zip(values).for_each(|(float, value)| *float = f32::from(*value) * scale);
+            to.convert_from_f32_slice(floats);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.values.clear();
+        self.scales.clear();
+    }
+
+    fn bytes(&self) -> usize {
+        self.values.capacity() + self.scales.capacity() * size_of::<f32>()
+    }
+}
+
+/// 1.5 times 2 to the 23rd.
+const ROUNDING: f32 = 12_582_912.0;
 
 /// The pasts of an engine's streams: how many there may be, and the memory of those that ended.
 #[derive(Debug)]
@@ -133,7 +206,7 @@ struct State {
 
 impl Pasts {
     /// The most utterances of which an engine keeps something at a time. Of the full-size model with the default
-    /// plan that is 0.8 GB. What more streams say is encoded in windows, but in mode incremental, and new live
+    /// plan that is 0.5 GB. What more streams say is encoded in windows, but in mode incremental, and new live
     /// streams are refused.
     pub(crate) const MOST: usize = 256;
     /// The most whose memory waits to be used again; what more there is goes back to the system.
@@ -213,8 +286,9 @@ impl Past {
     /// Keys that lie a frame beside their values.
     pub(crate) fn shift(&mut self) {
         for keys in self.rows.iter_mut().step_by(2) {
-            let width = keys.len() / self.kept.max(1);
-            keys.rotate_right(width);
+            let groups = keys.groups();
+            keys.values.rotate_right(keys.width);
+            keys.scales.rotate_right(groups);
         }
     }
 
@@ -237,20 +311,50 @@ mod tests {
     fn check(left: usize, steps: &[usize]) {
         let mut past = Past::new(left);
         past.prepare(2, (1, 3));
+        let rows = |frames: std::ops::Range<usize>| frames.flat_map(|f| [f16::from_f32(f as f32); 2]);
         let mut frame = 0;
         for &step in steps {
-            let rows: Vec<u16> = (frame..frame + step).flat_map(|f| [f as u16; 2]).collect();
-            past.keep(0, 2, &rows);
-            past.keep(1, 2, &rows);
+            let new: Vec<f16> = rows(frame..frame + step).collect();
+            past.keep(0, 2, &new);
+            past.keep(1, 2, &new);
             past.advance(step);
             frame += step;
             assert_eq!((past.frames(), past.kept()), (frame, left.min(frame)), "{steps:?}");
-            let mut found: Vec<u16> = past.rows(1).to_vec();
-            found.sort_unstable();
-            let expected: Vec<u16> = (frame - past.kept()..frame).flat_map(|f| [f as u16; 2]).collect();
-            assert_eq!((past.rows(0).len(), found), (expected.len(), expected), "{left}, {steps:?}");
+            for kind in 0..2 {
+                let mut found = Vec::new();
+                past.rows(kind, &mut found);
+                found.sort_unstable_by(f16::total_cmp);
+                let expected: Vec<f16> = rows(frame - past.kept()..frame).collect();
+                assert_eq!(found, expected, "{left}, {steps:?}");
+            }
         }
-        assert!(past.bytes() <= 2 * 2 * left * 2 + 3 * 4, "{} bytes", past.bytes());
+        assert!(past.bytes() <= 2 * left * (2 + 4) + 3 * 4, "{} bytes", past.bytes());
+    }
+
+    /// Fails when groups share a scale, or lie in one another's place, or a value is rounded to one side.
+    #[test]
+    fn values_are_rounded_on_the_scale_of_their_group() {
+        let width = 2 * Rows::GROUP + 5;
+        let scale = |row: usize, at: usize| 10_f32.powi((row + at / Rows::GROUP) as i32 % 4);
+        let value = |row: usize, at: usize| scale(row, at) * ((at * 37 + row * 11) as f32 * 0.1).sin();
+        let row = |row: usize| (0..width).map(move |at| f16::from_f32(value(row, at)));
+        let mut past = Past::new(3);
+        past.prepare(1, (0, 0));
+        past.keep(0, width, &(0..5).flat_map(row).collect::<Vec<_>>());
+        past.advance(5);
+        let mut found = Vec::new();
+        past.rows(0, &mut found);
+        // The first two are gone, and their places taken.
+        let kept = [3, 4, 2];
+        let expected = kept.into_iter().flat_map(|row| (0..width).map(move |at| (row, at)));
+        let mut off = 0.0;
+        for (found, (row, at)) in found.iter().zip(expected) {
+            let difference = (found.to_f32() - value(row, at)) / scale(row, at);
+            assert!(difference.abs() < 0.5 / 127.0 + 1e-3, "value {at} of row {row} is {found}");
+            off += difference;
+        }
+        assert_eq!(found.len(), kept.len() * width);
+        assert!(off.abs() < 0.1, "{off} in all");
     }
 
     /// Fails when a past is counted out twice or never, or comes with what another utterance left.
@@ -259,7 +363,7 @@ mod tests {
         let pasts = Pasts::new(2);
         let mut first = pasts.lend_bounded(4).unwrap();
         first.prepare(1, (1, 3));
-        first.keep(0, 2, &[1; 8]);
+        first.keep(0, 2, &[f16::ONE; 8]);
         first.keep_convolution(0, &[1.0; 3]);
         first.advance(4);
         let (bytes, second) = (first.bytes(), pasts.lend(4));
@@ -269,7 +373,9 @@ mod tests {
         assert_eq!(pasts.lent(), 0);
         let mut again = pasts.lend_bounded(4).unwrap();
         again.prepare(1, (1, 3));
-        assert_eq!((again.frames(), again.kept(), again.rows(0).len(), again.bytes()), (0, 0, 0, bytes));
+        let mut rows = Vec::new();
+        again.rows(0, &mut rows);
+        assert_eq!((again.frames(), again.kept(), rows.len(), again.bytes()), (0, 0, 0, bytes));
         assert_eq!(again.convolution(0), [0.0; 3]);
     }
 
