@@ -49,7 +49,6 @@ class Case:
 
     seconds: int
     threads: int
-    repeats: int
     audio: str = "read"
     """`read`: sentence after sentence; `call`: one side of a conversation, which speaks 60 % of the time."""
     whole: bool = False
@@ -61,6 +60,9 @@ class Size:
     """How much is measured."""
 
     cases: tuple[Case, ...]
+    rounds: int
+    """How often each case is measured: all of them once, then all again, so that each meets the same changes of the
+    machine."""
     alone: tuple[int, ...]
     """Longer recordings, for gigastt alone, once."""
     loads: int
@@ -78,14 +80,15 @@ class Size:
 OURS, EMBEDDED_STREAMS, NAIVE = "gigastt int8", "gigastt, embedded model", "onnx-asr int8, window encoded again"
 FULL = Size(
     (
-        Case(5, 1, 3),
-        Case(20, 1, 5),
-        Case(60, 1, 3, whole=True),
-        Case(180, 1, 2, "call", whole=True),
-        Case(600, 1, 2, whole=True),
-        Case(20, 2, 3),
-        Case(60, 2, 3),
+        Case(5, 1),
+        Case(20, 1),
+        Case(60, 1, whole=True),
+        Case(180, 1, "call", whole=True),
+        Case(600, 1, whole=True),
+        Case(20, 2),
+        Case(60, 2),
     ),
+    3,
     (3_600, 7_200),
     5,
     25,
@@ -97,7 +100,8 @@ FULL = Size(
     True,
 )
 QUICK = Size(
-    (Case(20, 1, 2), Case(60, 1, 1, whole=True), Case(60, 1, 1, "call", whole=True)),
+    (Case(20, 1), Case(60, 1, whole=True), Case(60, 1, "call", whole=True)),
+    1,
     (),
     1,
     10,
@@ -108,7 +112,7 @@ QUICK = Size(
     8,
     True,
 )
-SMOKE = Size((Case(5, 1, 1), Case(24, 1, 1, "call", whole=True)), (), 1, 2, {OURS: "1", NAIVE: "1"}, (5, 1), 2, 2, 1, False)
+SMOKE = Size((Case(5, 1), Case(24, 1, "call", whole=True)), 1, (), 1, 2, {OURS: "1", NAIVE: "1"}, (5, 1), 2, 2, 1, False)
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,30 @@ class Who:
     name: str
     command: Callable[[int, Path, Path | None], list[str | Path]]
     files: Files
+
+
+class Turns:
+    """Implementations that transcribe one recording in turns, and what they took: a row for each."""
+
+    def __init__(self, case: Case, everybody: list[Who], recording: Path, cuts: Path | None = None) -> None:
+        self.case, self.everybody, self.recording, self.cuts = case, everybody, recording, cuts
+        case_of_all = {"seconds": case.seconds, "threads": case.threads, "audio": case.audio}
+        self.rows: list[dict[str, Any]] = [{"who": who.name} | case_of_all | {"runs": []} for who in everybody]
+
+    def take(self, number: int) -> None:
+        """Everybody once, beginning with another one each time. Who fails is not asked again."""
+        first = number % len(self.everybody)
+        turns = list(zip(self.everybody, self.rows, strict=True))
+        for who, row in [*turns[first:], *turns[:first]]:
+            if "failed" in row:
+                continue
+            tell(f"{who.name}, {self.case.seconds} s, {self.case.threads} threads, {number + 1}")
+            try:
+                command = who.command(self.case.threads, self.recording, self.cuts)
+                row["runs"].append(checked(measured(command, self.case.threads), who.files))
+            except ChildFailed as failed:
+                tell(str(failed))
+                row["failed"] = failed.reason
 
 
 class Bench:
@@ -210,42 +238,34 @@ class Bench:
     # What is measured. Each part gives its rows one after the other.
 
     def files(self) -> Iterator[dict[str, Any]]:
-        for case in self.size.cases:
-            everybody, cuts = [*self.gigastts(), *self.peers()], None
-            if case.seconds > LONGEST_WINDOW_S:
-                cuts = self.cuts(self.recording(case.seconds, case.audio))
-                if case.whole:
-                    everybody += [Who(f"{who.name}, whole", without_cuts(who), who.files) for who in self.peers()]
-                if self.size.full_size and (case.seconds, case.threads, case.audio) == (60, 1, "read"):
-                    everybody.append(self.ours("gigastt, published int8 as it is", self.published))
-            yield from self.in_turns(everybody, case, cuts)
+        cases = [self.turns(case) for case in self.size.cases]
+        for number in range(self.size.rounds):
+            for turns in cases:
+                turns.take(number)
+                if number == 0:
+                    yield from turns.rows
         for seconds in self.size.alone:
-            yield from self.in_turns(self.gigastts()[:1], Case(seconds, 1, 1), None)
+            turns = Turns(Case(seconds, 1), self.gigastts()[:1], self.recording(seconds))
+            turns.take(0)
+            yield from turns.rows
+
+    def turns(self, case: Case) -> Turns:
+        """Who transcribes the recording of a case."""
+        recording, everybody = self.recording(case.seconds, case.audio), [*self.gigastts(), *self.peers()]
+        if case.seconds <= LONGEST_WINDOW_S:
+            return Turns(case, everybody, recording)
+        if case.whole:
+            everybody += [Who(f"{who.name}, whole", without_cuts(who), who.files) for who in self.peers()]
+        if self.size.full_size and (case.seconds, case.threads, case.audio) == (60, 1, "read"):
+            everybody.append(self.ours("gigastt, published int8 as it is", self.published))
+        return Turns(case, everybody, recording, self.cuts(recording))
 
     def binding_costs(self) -> Iterator[dict[str, Any]]:
         seconds, repeats = self.size.bindings
-        yield from self.in_turns(self.bindings(), Case(seconds, 1, repeats), None)
-
-    def in_turns(self, everybody: list[Who], case: Case, cuts: Path | None) -> list[dict[str, Any]]:
-        """Each implementation `repeats` times, the first one another one each time. Who fails is not asked again."""
-        rows = {
-            who.name: {"who": who.name, "seconds": case.seconds, "threads": case.threads, "audio": case.audio, "runs": []}
-            for who in everybody
-        }
-        recording = self.recording(case.seconds, case.audio)
-        for repeat in range(case.repeats):
-            first = repeat % len(everybody)
-            for who in [*everybody[first:], *everybody[:first]]:
-                row = rows[who.name]
-                if "failed" in row:
-                    continue
-                tell(f"{who.name}, {case.seconds} s, {case.threads} threads, {repeat + 1} of {case.repeats}")
-                try:
-                    row["runs"].append(checked(measured(who.command(case.threads, recording, cuts), case.threads), who.files))
-                except ChildFailed as failed:
-                    tell(str(failed))
-                    row["failed"] = failed.reason
-        return list(rows.values())
+        turns = Turns(Case(seconds, 1), self.bindings(), self.recording(seconds))
+        for number in range(repeats):
+            turns.take(number)
+        yield from turns.rows
 
     def loads(self) -> Iterator[dict[str, Any]]:
         recording, everybody = self.recording(5), [*self.gigastts(), *self.peers()]

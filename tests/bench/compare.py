@@ -3,8 +3,8 @@
     python tests/bench/compare.py [OLD.json NEW.json]
 
 Without names: the last two of the same size in docs/benchmarks. Two runs agree on a case when their medians lie within
-both spreads, each taken as SPREAD_MIN at least: the minutes of a machine differ that much. What lies farther apart is
-marked, and the last line says on how many cases the runs agree. Ends with 1 if something became slower.
+both spreads, each taken as what the machine's speed differed by from round to round of the run, and as SPREAD_MIN, at
+least. What lies farther apart is marked, and the last line says on how many cases the runs agree. Ends with 1 if something became slower.
 """
 
 import json
@@ -37,8 +37,18 @@ def relative_spread(values: list[float]) -> float:
     return (max(values) - min(values)) / 2 / statistics.median(values)
 
 
-def stated_spread(values: list[float]) -> float:
-    return max(relative_spread(values), SPREAD_MIN)
+def stated_spread(values: list[float], drift: float) -> float:
+    return max(relative_spread(values), SPREAD_MIN, drift)
+
+
+def drift(found: dict[str, Any]) -> float:
+    """How much the machine's speed differed from round to round: the spread of what all cases have in common."""
+    cases = [[run["wall_s"] for run in row["runs"]] for row in found.get("files", [])]
+    rounds = max(map(len, cases), default=0)
+    if rounds < 2:
+        return 0.0
+    paces = [[wall / statistics.median(walls) for wall in walls] for walls in cases if len(walls) == rounds]
+    return relative_spread([statistics.median(pace[number] for pace in paces) for number in range(rounds)])
 
 
 def last_two() -> list[Path]:
@@ -57,7 +67,8 @@ def main() -> None:
     shared = [case for case in before if case in after]
     for case in shared:
         a, b = statistics.median(before[case]), statistics.median(after[case])
-        apart = abs(b / a - 1) > stated_spread(before[case]) + stated_spread(after[case])
+        spreads = stated_spread(before[case], drift(old)) + stated_spread(after[case], drift(new))
+        apart = abs(b / a - 1) > spreads
         slower += apart and b > a
         faster += apart and b < a
         print(f"{case:<60} {a:9.3f} s {b:9.3f} s {100 * (b / a - 1):+7.1f} %{'  *' if apart else ''}")
@@ -65,6 +76,7 @@ def main() -> None:
     for who, count in streams(old).items():
         if who in most:
             print(f"{who + ', streams':<60} {count:>11} {most[who]:>11}")
+    print(f"from round to round the machine differed by {100 * drift(old):.0f} % and {100 * drift(new):.0f} %")
     agreeing = len(shared) - slower - faster
     print(f"the runs agree on {agreeing} of {len(shared)} cases; {slower} became slower, {faster} faster")
     sys.exit(1 if slower else 0)

@@ -16,7 +16,7 @@ matplotlib.rcParams |= {"svg.hashsalt": "gigastt", "font.size": 10, "axes.spines
 
 from matplotlib import pyplot as plt  # noqa: E402
 
-from compare import SPREAD_MIN  # noqa: E402
+from compare import SPREAD_MIN, drift  # noqa: E402
 
 LAYERS, WIDTH, FEED_FORWARD, MELS = 16, 768, 3_072, 64
 FRAME_S = 0.04
@@ -58,13 +58,15 @@ def head(found: dict[str, Any]) -> str:
 This page is written by `make bench` (about {MINUTES} minutes) or `make bench-quick` (some minutes); this one by a {found["size"]} run of
 {found["took_s"] / 60:.0f} minutes on {found["started"]}, revision {found["revision"]}. Everything below was measured in that one run, each
 implementation in processes of its own and in turns with the others, on the same audio, weights and threads. Figures
-are medians; ± is half the distance between the fastest and the slowest run, in % of the median, and two runs agree when
-their medians lie within both spreads, each taken as {100 * SPREAD_MIN:.0f} % at least.
+are medians; ± is half the distance between the fastest and the slowest measurement, in % of the median. Recordings are
+taken in rounds, each of them once a round. Two runs of the benchmark agree on a case when their medians lie within both
+spreads, each taken as {100 * SPREAD_MIN:.0f} % at least, and as what the machine's speed differed by from round to round.
 
 | | |
 |---|---|
 | machine | {machine["cpu"]}, {machine["cores"]} cores ({", ".join(machine["features"])}), {machine["memory_gb"]} GB, {machine["system"]} |
 | load when it began | {machine["load"]} |
+| its speed, from round to round | ± {100 * drift(found):.1f} % |
 | versions | {versions} |
 | model | {model} |
 

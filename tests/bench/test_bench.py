@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,10 @@ def few(tmp_path):
 
 def test_who_fails_is_told_and_the_others_go_on(few):
     everybody = [sayer("well", SAYS), sayer("ill", "import sys; sys.exit('no\\n  memory left')"), sayer("mute", "print()")]
-    well, ill, mute = few.in_turns(everybody, bench.Case(1, 1, 2), None)
+    turns = bench.Turns(bench.Case(1, 1), everybody, few.recording(1))
+    turns.take(0)
+    turns.take(1)
+    well, ill, mute = turns.rows
     assert mute["failed"].startswith("ended without saying what it took")
     assert [run["wall_s"] for run in well["runs"]] == [1.0, 1.0]
     assert ill["runs"] == [] and ill["failed"] == "memory left"
@@ -89,7 +93,9 @@ def test_who_fails_is_told_and_the_others_go_on(few):
 
 def test_a_form_that_did_not_run_is_a_failure(few):
     forms = [sayer(form, SAYS, bench.Files(HERE, "", form)) for form in ("int8", "fp32")]
-    fast, fallen_back = few.in_turns(forms, bench.Case(1, 1, 1), None)
+    turns = bench.Turns(bench.Case(1, 1), forms, few.recording(1))
+    turns.take(0)
+    fast, fallen_back = turns.rows
     assert len(fast["runs"]) == 1 and "failed" not in fast
     assert fallen_back["runs"] == [] and fallen_back["failed"].endswith("the fast form fp32 did not run, but int8")
 
@@ -133,8 +139,26 @@ def test_a_change_counts_when_it_is_larger_than_the_spread(tmp_path, walls, code
 
 
 def test_runs_without_a_spread_of_their_own_agree_within_what_a_machine_varies():
-    assert compare.stated_spread([1.0, 1.001]) == compare.SPREAD_MIN
+    assert compare.stated_spread([1.0, 1.001], 0.0) == compare.SPREAD_MIN
+    assert compare.stated_spread([1.0, 1.001], 0.05) == 0.05
     assert compare.timings(files([1.0])) == {}
+
+
+def test_what_all_cases_have_in_common_is_the_machines():
+    """Fails when one case that varies, or one that failed, counts as the machine."""
+    rows = [files(walls)["files"][0] for walls in ([1.0, 1.1, 1.2], [2.0, 2.2, 2.4], [3.0, 2.0, 9.0], [5.0])]
+    assert compare.drift({"files": rows}) == pytest.approx(0.0909, abs=1e-3)
+    assert compare.drift({"files": rows[3:]}) == compare.drift({}) == 0
+
+
+def test_rounds_take_every_case_before_any_again(few, monkeypatch):
+    taken = []
+    monkeypatch.setattr(bench.Turns, "take", lambda turns, number: taken.append((turns.case.seconds, number)))
+    monkeypatch.setattr(few, "cuts", lambda recording: recording)
+    few.size = replace(bench.SMOKE, rounds=2, alone=(30,))
+    rows = list(few.files())
+    assert taken == [(5, 0), (24, 0), (5, 1), (24, 1), (30, 0)]
+    assert [row["seconds"] for row in rows] == [5] * 3 + [24] * 5 + [30]
 
 
 def test_spread_and_span():

@@ -51,7 +51,7 @@ def main() -> None:
     loaded, written = private_mb(), smaps_mb("Private_Dirty:")
     engine.transcribe(recording)
     warm = private_mb()
-    streams = [engine.recognizer(16_000, endpoint="dictation") for _ in range(int(sessions))]
+    streams = [engine.recognizer(16_000, endpoint="manual") for _ in range(int(sessions))]
     hear(streams, silence)
     idle = settled(streams)
     hear(streams, speech)
