@@ -7,6 +7,7 @@ what a second process on the same model does not take again.
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import gigastt
@@ -51,7 +52,9 @@ def main() -> None:
     loaded, written = private_mb(), smaps_mb("Private_Dirty:")
     engine.transcribe(recording)
     warm = private_mb()
-    streams = [engine.recognizer(16_000, endpoint="manual") for _ in range(int(sessions))]
+    # No pause ends their utterance.
+    rule = replace(gigastt.EndpointRule.profile("dictation"), silence_ms=None)
+    streams = [engine.recognizer(16_000, endpoint=rule) for _ in range(int(sessions))]
     hear(streams, silence)
     idle = settled(streams)
     hear(streams, speech)
