@@ -206,9 +206,9 @@ struct State {
 
 impl Pasts {
     /// The most utterances of which an engine keeps something at a time. Of the full-size model with the default
-    /// plan that is 0.5 GB. What more streams say is encoded in windows, but in mode incremental, and new live
+    /// plan that is 0.9 GB. What more streams say is encoded in windows, but in mode incremental, and new live
     /// streams are refused.
-    pub(crate) const MOST: usize = 256;
+    pub(crate) const MOST: usize = 512;
     /// The most whose memory waits to be used again; what more there is goes back to the system.
     const FREE_MAX: usize = 8;
 
