@@ -351,7 +351,7 @@ impl OrtNetwork {
     /// the encoder did; the log says why there is none.
     fn make_keep(&self, lane: &mut OrtLane) -> Option<Keeping> {
         let part = self.spec.graphs.first();
-        let mut replace = || {
+        let mut replace = || -> Result<(Keeping, f32)> {
             let mel: Vec<f32> =
                 (0..CHECKED * STRIDE * MELS).map(|n| (n as f32 * 0.7).sin() * 4.0 - 8.0).collect();
             let expected = lane.encode(&[&mel], &Interrupt::default())?;
@@ -369,10 +369,12 @@ impl OrtNetwork {
         };
         match replace() {
             Ok((keeping, deviation)) if deviation < DEVIATION_MAX => Some(keeping),
-            outcome => {
-                let reason =
-                    outcome.map_or_else(|e: Error| e.to_string(), |(_, d)| format!("it would be {d} off"));
-                log::info!("{}: keeps no context: {reason}", part.name);
+            Ok((_, off)) => {
+                log::warn!("{}: keeps no context, since it would be {off} off", part.name);
+                None
+            }
+            Err(error) => {
+                log::info!("{}: keeps no context: {error}", part.name);
                 None
             }
         }
