@@ -1,4 +1,5 @@
-//! How long a host waits, at its worst: `cargo bench -p gigastt-core --bench latency -- [FOLDER [QUANTIZATION]]`.
+//! How long a host waits, at its worst:
+//! `cargo bench -p gigastt-core --features optimize --bench latency -- [FOLDER [QUANTIZATION]]`.
 //!
 //! Prints percentiles of
 //! - the return of `cancel` and the wake of a host that waits, while a window of 22 s is encoded;
@@ -8,7 +9,8 @@
 //!   has only finals to make. The same audio comes again and again: the median of each piece is what its push takes
 //!   by itself, and a computation as long shows what the machine adds to anything;
 //!
-//! and the memory of silent streams. Without a folder: the embedded model.
+//! and the memory of silent streams. Without a folder: the embedded model. A folder's
+//! fast form is run where the feature `optimize` is on.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // A benchmark stops where it fails.
 
