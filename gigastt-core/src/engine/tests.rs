@@ -217,7 +217,7 @@ fn a_failing_stream_ends_alone() {
 fn streams_that_share_calls_hear_their_own_words() {
     let script = Script { call: Duration::from_millis(4), ..Script::default() };
     let engine = Engine::fake(script, 1).unwrap();
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let (mut shared, mut failed) = (false, false);
     while !(shared && failed) {
         assert!(started.elapsed() < PATIENCE.unwrap(), "calls are shared: {shared}, one failed: {failed}");
