@@ -9,8 +9,8 @@
 //!   has only finals to make. The same audio comes again and again: the median of each piece is what its push takes
 //!   by itself, and a computation as long shows what the machine adds to anything;
 //!
-//! and the memory of silent streams. Without a folder: the embedded model. A folder's
-//! fast form is run where the feature `optimize` is on.
+//! and the memory of silent streams. Without a folder: the embedded model. A folder's fast form is run where the
+//! feature `optimize` is on.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)] // A benchmark stops where it fails.
 

@@ -4,7 +4,8 @@
 
 Without names: the last two of the same size in docs/benchmarks. Two runs agree on a case when their medians lie within
 both spreads, each taken as what the machine's speed differed by from round to round of the run, and as SPREAD_MIN, at
-least. What lies farther apart is marked, and the last line says on how many cases the runs agree. Ends with 1 if something became slower.
+least. What lies farther apart is marked, and the last line says on how many cases the runs agree. Ends with 1 if
+something became slower.
 """
 
 import json
@@ -65,10 +66,11 @@ def main() -> None:
     old, new = json.loads(old_path.read_text()), json.loads(new_path.read_text())
     print(f"{old_path.name} -> {new_path.name}")
     before, after, slower, faster = timings(old), timings(new), 0, 0
+    drift_before, drift_after = drift(old), drift(new)
     shared = [case for case in before if case in after]
     for case in shared:
         a, b = statistics.median(before[case]), statistics.median(after[case])
-        spreads = stated_spread(before[case], drift(old)) + stated_spread(after[case], drift(new))
+        spreads = stated_spread(before[case], drift_before) + stated_spread(after[case], drift_after)
         apart = abs(b / a - 1) > spreads
         slower += apart and b > a
         faster += apart and b < a
@@ -77,7 +79,7 @@ def main() -> None:
     for who, count in streams(old).items():
         if who in most:
             print(f"{who + ', streams':<60} {count:>11} {most[who]:>11}")
-    print(f"from round to round the machine differed by {100 * drift(old):.0f} % and {100 * drift(new):.0f} %")
+    print(f"from round to round the machine differed by {100 * drift_before:.0f} % and {100 * drift_after:.0f} %")
     agreeing = len(shared) - slower - faster
     print(f"the runs agree on {agreeing} of {len(shared)} cases; {slower} became slower, {faster} faster")
     sys.exit(1 if slower else 0)
