@@ -5,9 +5,9 @@
 ///     speaker.push(samples.data(), samples.size());
 ///     std::cout << speaker.finish().text() << '\n';
 ///
-/// Threads and lifetimes are those of gigastt.h. Objects can be moved; an object that was moved from
-/// holds nothing, and using it throws. Engine, Config and Canceller can be copied as well: the copies
-/// are the same object.
+/// Threads and lifetimes are those of gigastt.h. Word, Partial and Final are plain data. Other objects can
+/// be moved; one that was moved from holds nothing, and using it throws. Engine, Config and Canceller can
+/// be copied as well: the copies are the same object.
 
 #ifndef GIGASTT_HPP
 #define GIGASTT_HPP
@@ -68,6 +68,13 @@ public:
 private:
     gigastt_error *error_;
 };
+
+/// What an object holds, which is nothing once it was moved from.
+template <typename T>
+T *held(T *object) {
+    if (!object) throw Error(GIGASTT_INVALID_ARGUMENT, "the object was moved from and holds nothing");
+    return object;
+}
 
 inline std::string copy(gigastt_str text) { return std::string(text.data, text.len); }
 
@@ -164,15 +171,23 @@ class Event {
 public:
     explicit Event(gigastt_event *owned) : owner_(owned), event_(owned) {}
     explicit Event(const gigastt_event *borrowed) : owner_(), event_(borrowed) {}
+    Event(Event &&other) noexcept : owner_(std::move(other.owner_)), event_(other.event_) { other.event_ = nullptr; }
+    Event &operator=(Event other) noexcept {
+        std::swap(owner_, other.owner_);
+        std::swap(event_, other.event_);
+        return *this;
+    }
 
-    gigastt_event_type kind() const { return gigastt_event_kind(event_); }
-    std::int64_t at_ms() const { return gigastt_event_at_ms(event_); }
+    gigastt_event_type kind() const { return gigastt_event_kind(get()); }
+    std::int64_t at_ms() const { return gigastt_event_at_ms(get()); }
     /// For events of these kinds only.
-    Partial partial() const { return Partial(gigastt_event_partial(event_)); }
-    Final final_() const { return Final(gigastt_event_final(event_)); }
+    Partial partial() const { return Partial(gigastt_event_partial(get())); }
+    Final final_() const { return Final(gigastt_event_final(get())); }
     /// At the end: GIGASTT_OK, or why the stream ended early.
-    gigastt_status end_status() const { return gigastt_error_status(gigastt_event_error(event_)); }
-    std::string json() const { return detail::json(event_, gigastt_event_to_json); }
+    gigastt_status end_status() const { return gigastt_error_status(gigastt_event_error(get())); }
+    std::string json() const { return detail::json(get(), gigastt_event_to_json); }
+
+    const gigastt_event *get() const { return detail::held(event_); }
 
 private:
     detail::Owner<gigastt_event, gigastt_event_release> owner_;
@@ -184,21 +199,23 @@ class Transcript {
 public:
     explicit Transcript(gigastt_transcript *owned) : owner_(owned) {}
 
-    std::string text() const { return detail::copy(gigastt_transcript_text(owner_.get())); }
-    std::int64_t duration_ms() const { return gigastt_transcript_duration_ms(owner_.get()); }
+    std::string text() const { return detail::copy(gigastt_transcript_text(get())); }
+    std::int64_t duration_ms() const { return gigastt_transcript_duration_ms(get()); }
     std::vector<Word> words() const {
-        return detail::words<gigastt_transcript>(owner_.get(), gigastt_transcript_word_count(owner_.get()),
+        return detail::words(get(), gigastt_transcript_word_count(get()),
                                                  gigastt_transcript_word);
     }
     std::vector<Final> segments() const {
         std::vector<Final> all;
-        for (std::size_t index = 0; index < gigastt_transcript_segment_count(owner_.get()); ++index)
-            all.emplace_back(gigastt_transcript_segment(owner_.get(), index));
+        for (std::size_t index = 0; index < gigastt_transcript_segment_count(get()); ++index)
+            all.emplace_back(gigastt_transcript_segment(get(), index));
         return all;
     }
-    std::string json() const { return detail::json<gigastt_transcript>(owner_.get(), gigastt_transcript_to_json); }
-    std::string srt() const { return detail::json<gigastt_transcript>(owner_.get(), gigastt_transcript_to_srt); }
-    std::string vtt() const { return detail::json<gigastt_transcript>(owner_.get(), gigastt_transcript_to_vtt); }
+    std::string json() const { return detail::json(get(), gigastt_transcript_to_json); }
+    std::string srt() const { return detail::json(get(), gigastt_transcript_to_srt); }
+    std::string vtt() const { return detail::json(get(), gigastt_transcript_to_vtt); }
+
+    const gigastt_transcript *get() const { return detail::held(owner_.get()); }
 
 private:
     detail::Owner<gigastt_transcript, gigastt_transcript_release> owner_;
@@ -239,7 +256,7 @@ public:
         return *this;
     }
 
-    gigastt_config *get() const noexcept { return handle_.get(); }
+    gigastt_config *get() const { return detail::held(handle_.get()); }
 
 private:
     std::shared_ptr<gigastt_config> handle_;
@@ -260,7 +277,7 @@ public:
         call.check(gigastt_canceller_cancel(get(), call));
     }
 
-    gigastt_canceller *get() const noexcept { return handle_.get(); }
+    gigastt_canceller *get() const { return detail::held(handle_.get()); }
 
 private:
     std::shared_ptr<gigastt_canceller> handle_;
@@ -271,7 +288,8 @@ class Recognizer {
 public:
     explicit Recognizer(gigastt_recognizer *owned) : handle_(owned) {}
 
-    /// Takes all samples; waits while there is no room.
+    /// Takes all samples; waits while there is no room. Throws Error with GIGASTT_BUSY, some samples taken, where
+    /// it is untaken finals that fill it (key `finals_max`): who pushes for an hour takes events besides.
     void push(const std::int16_t *samples, std::size_t count) {
         while (count > 0) {
             const std::size_t taken = try_push(samples, count);
@@ -368,9 +386,10 @@ public:
     /// be thrown through the library.
     void set_callback(std::function<void(const Event &)> callback) {
         using Function = std::function<void(const Event &)>;
+        // Before it is moved: the arguments of a call have no order.
+        const gigastt_event_fn function = callback ? &call_back : nullptr;
         detail::Call call;
-        call.check(gigastt_recognizer_set_callback(get(), callback ? &call_back : nullptr,
-                                                   new Function(std::move(callback)), &destroy, call));
+        call.check(gigastt_recognizer_set_callback(get(), function, new Function(std::move(callback)), &destroy, call));
     }
 
     int wait_fd() {
@@ -388,7 +407,7 @@ public:
         return stats;
     }
 
-    gigastt_recognizer *get() const noexcept { return handle_.get(); }
+    gigastt_recognizer *get() const { return detail::held(handle_.get()); }
 
 private:
     static void call_back(void *user, const gigastt_event *event) noexcept {
@@ -452,7 +471,7 @@ public:
         return stats;
     }
 
-    gigastt_engine *get() const noexcept { return handle_.get(); }
+    gigastt_engine *get() const { return detail::held(handle_.get()); }
 
 private:
     explicit Engine(const gigastt_config *config) {
