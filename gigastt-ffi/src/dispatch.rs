@@ -136,6 +136,7 @@ fn run(turns: &Receiver<Message>) {
 
 /// Gives one event to a stream's callback. That may release the stream, which is held before and after it only.
 fn turn(signal: &Signal) -> Option<()> {
+    signal.dequeue();
     let (callback, event) = signal.turn(|stream| stream.next_for_callback())?;
     let end = matches!(event, Event::End(_));
     let event = gigastt_event::new(event);
@@ -167,5 +168,79 @@ impl Drop for Dispatcher {
         {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // A test stops where it fails.
+mod tests {
+    use gigastt_core::fake::{FRAME, Script, amplitude};
+    use gigastt_core::{EndpointReason, Engine, Options};
+
+    use super::*;
+    use crate::engine::EngineObject;
+    use crate::stream::Stream;
+
+    const UTTERANCES: usize = 20;
+    /// How many events one stream has told when the other has its first.
+    const BEFORE: usize = 8;
+
+    struct Turns {
+        told: Sender<char>,
+        heard: AtomicUsize,
+        other: Weak<Stream>,
+    }
+
+    fn utterances(stream: &Stream, count: usize) {
+        let words = [(0, 10), (1, 10), (0, 60)].into_iter().cycle().take(3 * count);
+        let pcm: Vec<f32> =
+            words.flat_map(|(word, frames)| std::iter::repeat_n(amplitude(word), frames * FRAME)).collect();
+        let taken = stream.change(|state| Ok(state.recognizer.push_pcm(pcm.as_slice())?)).unwrap();
+        assert_eq!(taken, pcm.len());
+    }
+
+    unsafe extern "C" fn full(user: *mut c_void, _: *const gigastt_event) {
+        // SAFETY: the data of the test, until it is destroyed.
+        let turns = unsafe { &*user.cast::<Turns>() };
+        turns.told.send('a').unwrap();
+        if turns.heard.fetch_add(1, Ordering::Relaxed) + 1 == BEFORE {
+            utterances(&turns.other.upgrade().unwrap(), 1);
+        }
+    }
+
+    unsafe extern "C" fn late(user: *mut c_void, _: *const gigastt_event) {
+        // SAFETY: the data of the test, until it is destroyed.
+        let told = unsafe { &*user.cast::<Sender<char>>() };
+        let _ = told.send('b');
+    }
+
+    unsafe extern "C" fn destroy<T>(user: *mut c_void) {
+        // SAFETY: made by `Box::into_raw` and given here once.
+        drop(unsafe { Box::from_raw(user.cast::<T>()) });
+    }
+
+    /// Fails when a stream asks for a second turn while its first is waiting: one with much to tell is then heard ever
+    /// more often.
+    #[test]
+    fn streams_take_turns() {
+        let engine = EngineObject::new(Engine::fake(Script::default(), 1).unwrap());
+        let options = || Options { partials: None, backlog_ms: 600_000, ..Options::new(16_000) };
+        let (a, b) = (engine.open(options()).unwrap(), engine.open(options()).unwrap());
+        utterances(&a, UTTERANCES);
+        a.close(EndpointReason::Finish).unwrap();
+        assert!(a.wait_end(Some(Duration::from_secs(60))).unwrap());
+
+        let (told, turns) = channel();
+        let user = Box::into_raw(Box::new(told.clone())).cast();
+        let user = UserData::new(user, Some(destroy::<Sender<char>>));
+        b.set_callback(Some(Callback { function: late, user })).unwrap();
+        let turns_of_a = Turns { told, heard: AtomicUsize::new(0), other: Arc::downgrade(&b) };
+        let user = UserData::new(Box::into_raw(Box::new(turns_of_a)).cast(), Some(destroy::<Turns>));
+        a.set_callback(Some(Callback { function: full, user })).unwrap();
+
+        let before = turns.iter().take_while(|stream| *stream == 'a').count();
+        assert!((BEFORE..=BEFORE + 2).contains(&before), "b is heard after {before} events of a");
+        a.shut();
+        b.shut();
     }
 }

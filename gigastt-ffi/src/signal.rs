@@ -33,7 +33,8 @@ struct State {
     pipe: Option<(PipeReader, PipeWriter)>,
     /// Where callbacks are run, and for whom.
     callbacks: Option<Callbacks>,
-    /// The stream waits for its turn there; so its queue never holds more than each stream once.
+    /// A message of the stream waits there, whoever's callback it was sent for. So the queue never holds more than each
+    /// stream once, and streams take turns.
     queued: bool,
 }
 
@@ -100,7 +101,6 @@ impl Signal {
         let mut state = self.state.lock();
         let signal = Arc::downgrade(self);
         state.callbacks = callbacks.map(|(queue, stream)| Callbacks { queue, stream, signal });
-        state.queued = false;
         if state.raised {
             state.enqueue();
         }
@@ -112,15 +112,16 @@ impl Signal {
         drop(self.turn.lock());
     }
 
+    /// The stream's message was taken from the queue: what it has to tell from here on asks for another.
+    pub(crate) fn dequeue(&self) {
+        self.state.lock().queued = false;
+    }
+
     /// Works on the stream in its turn, on the thread that runs callbacks, but not in a callback. `None` when it has
     /// no callbacks any more.
     pub(crate) fn turn<T>(&self, body: impl FnOnce(&Stream) -> Option<T>) -> Option<T> {
         let _turn = self.turn.lock();
-        let stream = {
-            let mut state = self.state.lock();
-            state.queued = false;
-            state.callbacks.as_ref()?.stream.upgrade()?
-        };
+        let stream = self.state.lock().callbacks.as_ref()?.stream.upgrade()?;
         body(&stream)
     }
 }
