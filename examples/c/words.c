@@ -1,4 +1,4 @@
-// Prints the words of a 16-bit mono WAV file, or of one on standard input, streaming it as a microphone would.
+// Prints the utterances of a 16-bit mono WAV file, or of one on standard input, streaming it as a microphone would.
 //
 //     cc -o words words.c $(pkg-config --cflags --libs gigastt) && ./words speech.wav
 
@@ -12,13 +12,30 @@ static int fail(gigastt_error *error) {
     return 1;
 }
 
-// A recognizer that is full takes a part; the rest is pushed when there is room.
+static void print(gigastt_str text) {
+    if (text.len > 0) printf("%s\n", text.data);
+}
+
+// Prints the utterances that have been finished.
+static gigastt_status print_finals(gigastt_recognizer *speaker, gigastt_error **error) {
+    gigastt_event *event = NULL;
+    gigastt_status status;
+    while ((status = gigastt_recognizer_poll_event(speaker, 0, &event, error)) == GIGASTT_OK) {
+        if (gigastt_event_kind(event) == GIGASTT_EVENT_FINAL) print(gigastt_final_text(gigastt_event_final(event)));
+        gigastt_event_release(event);
+    }
+    return status;
+}
+
+// A recognizer that is full, of audio or of finals that nobody took, takes a part; the rest is pushed afterwards.
 static gigastt_status push(gigastt_recognizer *speaker, const int16_t *samples, size_t count,
                            gigastt_error **error) {
     while (count > 0) {
         size_t taken = 0;
         gigastt_status status = gigastt_recognizer_push_pcm(speaker, samples, count, &taken, error);
-        if (status == GIGASTT_WOULD_BLOCK) status = gigastt_recognizer_wait_writable(speaker, -1, error);
+        // Ends as well when it is finals that fill it; other failures come again with the next push.
+        if (status == GIGASTT_WOULD_BLOCK) gigastt_recognizer_wait_writable(speaker, -1, NULL);
+        if (status >= 0) status = print_finals(speaker, error);
         if (status < 0) return status;
         samples += taken;
         count -= taken;
@@ -35,7 +52,7 @@ static int recognize(gigastt_recognizer *speaker, FILE *wav) {
         if (push(speaker, samples, count, &error) < 0) return fail(error);
 
     if (gigastt_recognizer_finish(speaker, -1, &transcript, &error) < 0) return fail(error);
-    printf("%s\n", gigastt_transcript_text(transcript).data);
+    print(gigastt_transcript_text(transcript));
     gigastt_transcript_release(transcript);
     return 0;
 }

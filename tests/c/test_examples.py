@@ -31,6 +31,35 @@ def test_words_of_nothing(words):
     assert run(words, "/nowhere.wav", code=2) == ""
 
 
+def test_words_of_a_long_recording(build, tmp_path):
+    """Finals that nobody takes fill a recognizer, here by two: the program takes them while it pushes."""
+    source = tmp_path / "bounded.c"
+    source.write_text(
+        """#include <gigastt.h>
+static gigastt_status open_bounded(gigastt_engine *engine, const gigastt_config *none, int32_t rate,
+                                   gigastt_recognizer **recognizer, gigastt_error **error) {
+    gigastt_config *config = NULL;
+    (void)none;
+    gigastt_status status = gigastt_config_new(&config, error);
+    if (status == GIGASTT_OK) status = gigastt_config_set(config, "finals_max", "2", error);
+    if (status == GIGASTT_OK) status = gigastt_recognizer_open(engine, config, rate, recognizer, error);
+    gigastt_config_release(config);
+    return status;
+}
+#define gigastt_recognizer_open open_bounded
+#include "words.c"
+"""
+    )
+    with wave.open(str(WAV)) as wav:
+        form, samples = wav.getparams(), wav.readframes(wav.getnframes())
+    recording = tmp_path / "long.wav"
+    with wave.open(str(recording), "wb") as wav:
+        wav.setparams(form)
+        wav.writeframes((samples + bytes(2 * 2 * form.framerate)) * 8)
+    printed = run(build(source, flags=[f"-I{ROOT}/examples/c"]), recording)
+    assert printed.split() == spoken(SAMPLE).split() * 8
+
+
 def test_callback(build):
     assert run(build("examples/c/callback.c"), WAV).strip() == spoken(SAMPLE)
 
