@@ -986,8 +986,9 @@ gigastt_status gigastt_recognizer_force_endpoint(struct gigastt_recognizer *reco
                                                  struct gigastt_error **error);
 
 /**
- * Starts over as a new stream of the same configuration. What was not taken is gone; callback and
- * descriptor stay. Any thread. Errors: `INVALID_ARGUMENT`, `INVALID_HANDLE`, `POISONED`.
+ * Starts over as a new stream of the configuration it was opened with: what was not taken is gone, and so are
+ * the changes of `gigastt_recognizer_set`; callback and descriptor stay. Any thread.
+ * Errors: `INVALID_ARGUMENT`, `INVALID_HANDLE`, `POISONED`.
  */
 gigastt_status gigastt_recognizer_reset(struct gigastt_recognizer *recognizer, struct gigastt_error **error);
 

@@ -331,8 +331,9 @@ pub unsafe extern "C" fn gigastt_recognizer_force_endpoint(
     unsafe { fence(error, body) }
 }
 
-/// Starts over as a new stream of the same configuration. What was not taken is gone; callback and
-/// descriptor stay. Any thread. Errors: `INVALID_ARGUMENT`, `INVALID_HANDLE`, `POISONED`.
+/// Starts over as a new stream of the configuration it was opened with: what was not taken is gone, and so are
+/// the changes of `gigastt_recognizer_set`; callback and descriptor stay. Any thread.
+/// Errors: `INVALID_ARGUMENT`, `INVALID_HANDLE`, `POISONED`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gigastt_recognizer_reset(
     recognizer: *mut gigastt_recognizer,

@@ -1,6 +1,7 @@
 //! A recognizer that several threads may call: a lock that is never held while somebody waits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,10 @@ pub(crate) struct Stream {
     state: Mutex<State>,
     /// Apart from the state, so that cancelling never waits for anybody.
     canceller: Mutex<Canceller>,
+    /// Its handle is gone: a reset that comes late has nobody left who could cancel what it starts.
+    released: AtomicBool,
+    /// The rule it was opened with, which a reset goes back to.
+    opening: EndpointRule,
     signal: Arc<Signal>,
     waker: Waker,
     callback: Mutex<Option<Arc<Callback>>>,
@@ -42,6 +47,8 @@ impl Stream {
         let signal = Arc::<Signal>::default();
         let stream = Self {
             canceller: Mutex::new(recognizer.canceller()),
+            released: AtomicBool::new(false),
+            opening: rule.clone(),
             state: Mutex::new(State { recognizer, rule, finished: false, told_end: false }),
             waker: Waker::from(Arc::clone(&signal)),
             signal,
@@ -115,6 +122,11 @@ impl Stream {
         self.change(|state| {
             state.recognizer.reset()?;
             *self.canceller.lock() = state.recognizer.canceller();
+            // Looked at after the canceller is there: a release in between has cancelled it, one before is seen.
+            if self.released.load(Ordering::Acquire) {
+                self.cancel();
+            }
+            state.rule.clone_from(&self.opening);
             state.finished = false;
             state.told_end = false;
             Ok(())
@@ -206,6 +218,7 @@ impl Stream {
 
     /// Releases: calls in progress end as cancelled, and no callback follows.
     pub(crate) fn shut(&self) {
+        self.released.store(true, Ordering::Release);
         self.cancel();
         self.signal.end_callbacks();
         let callback = self.callback.lock().take();
@@ -266,5 +279,24 @@ mod tests {
         });
         // At the limit it looks once more.
         assert!(matches!(ended, Ok(Some(()))) && started.elapsed() < limit, "the last reply woke nobody");
+    }
+
+    /// A call that found the stream before its release may reset it after.
+    #[test]
+    fn a_reset_after_the_release_starts_nothing_that_is_waited_for() {
+        let engine = EngineObject::new(Engine::fake(Script::default(), 1).unwrap());
+        let stream = engine.open(Options::new(16_000)).unwrap();
+        stream.shut();
+        stream.reset().unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        let waiter = Arc::clone(&stream);
+        std::thread::spawn(move || {
+            let ended = waiter.wait(None, |state, _| {
+                state.recognizer.has_event();
+                Ok(state.recognizer.ended().map(|end| matches!(end, End::Cancelled)))
+            });
+            tell.send(ended.unwrap()).unwrap();
+        });
+        assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(Some(true)), "nobody can end this wait");
     }
 }

@@ -321,6 +321,31 @@ fn the_rule_changes_while_the_stream_runs() {
     release(engine, recognizer);
 }
 
+/// A change after a reset is one of the rule that the stream was opened with, and not of the one before the reset.
+#[test]
+fn a_reset_undoes_what_was_set() {
+    let engine = engine(0);
+    let recognizer = open(engine);
+    let set = |key: &std::ffi::CStr, value: &std::ffi::CStr| {
+        // SAFETY: a handle and strings.
+        let status = unsafe { gigastt_recognizer_set(recognizer, key.as_ptr(), value.as_ptr(), null_mut()) };
+        assert_eq!(status, GIGASTT_OK);
+    };
+    set(c"endpoint", c"manual");
+    // SAFETY: a handle.
+    assert_eq!(unsafe { gigastt_recognizer_reset(recognizer, null_mut()) }, GIGASTT_OK);
+    set(c"utterance_max_ms", c"20000");
+    assert_eq!(push(recognizer, &signal(&SPEECH)), GIGASTT_OK);
+    let first = loop {
+        let event = next(recognizer, LONG_MS).unwrap();
+        if event["type"] == "final" {
+            break event;
+        }
+    };
+    assert_eq!((&first["text"], &first["endpoint_reason"]), (&"w1 w3".into(), &"silence".into()));
+    release(engine, recognizer);
+}
+
 /// What a callback was given, and whether its data was destroyed.
 struct Heard {
     events: Sender<String>,
