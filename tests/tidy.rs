@@ -380,11 +380,12 @@ fn the_compiler_forbids_unsafe_code() {
 }
 
 /// What a function of the C interface may be: one call that catches panics, maybe with its closure before it.
-const FENCES: [&str; 6] = [
+const FENCES: [&str; 7] = [
     "unsafe { fence(error, ",
     "fence_value(",
     "crate::fence::fence_value(",
     "unsafe { Words::give(",
+    "unsafe { hand_out(",
     "crate::handles::release(",
     "unsafe { crate::handles::release_box(",
 ];

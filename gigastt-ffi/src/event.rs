@@ -7,10 +7,11 @@ use gigastt_core::{End, Event};
 use serde_json::json;
 
 use crate::error::gigastt_error;
-use crate::fence::{Failure, fence, fence_value, out};
+use crate::fence::{Failure, fence_value};
 use crate::handles::Counted;
 use crate::partial::gigastt_partial;
-use crate::status::{GIGASTT_OK, gigastt_status};
+use crate::status::gigastt_status;
+use crate::text::hand_out;
 use crate::utterance::gigastt_final;
 
 /// What a stream tells, in this order: speech started, partials, final, and so on, and one end, after
@@ -53,7 +54,7 @@ impl gigastt_event {
         match &self.what {
             What::SpeechStarted(at_ms) => json!({ "type": "speech_started", "at_ms": at_ms }),
             What::Partial(partial) => tagged("partial", partial.json()),
-            What::Final(text) => tagged("final", crate::json::utterance(&text.utterance)),
+            What::Final(text) => tagged("final", text.json()),
             What::End(None) => json!({ "type": "end", "status": "ok" }),
             What::End(Some(error)) => {
                 json!({ "type": "end", "status": error.name(), "message": error.message() })
@@ -138,17 +139,8 @@ pub unsafe extern "C" fn gigastt_event_to_json(
     json: *mut *mut c_char,
     error: *mut *mut gigastt_error,
 ) -> gigastt_status {
-    let body = || {
-        let place = out("json", json)?;
-        // SAFETY: NULL or alive by the contract of the header.
-        let it =
-            unsafe { event.as_ref() }.ok_or_else(|| Failure::argument("event: expected one, found NULL"))?;
-        // SAFETY: not NULL, and writable by the contract of the header.
-        unsafe { crate::text::give(place, it.json().to_string()) }?;
-        Ok(GIGASTT_OK)
-    };
-    // SAFETY: NULL or writable by the contract of the header.
-    unsafe { fence(error, body) }
+    // SAFETY: NULL or alive, and NULL or writable, by the contract of the header.
+    unsafe { hand_out(("event", "json"), event, json, error, |it| it.json().to_string()) }
 }
 
 /// Releases it. NULL is nothing to do. Any thread.

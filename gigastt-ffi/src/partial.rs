@@ -5,10 +5,10 @@ use std::ffi::c_char;
 use gigastt_core::Partial;
 
 use crate::error::gigastt_error;
-use crate::fence::{Failure, fence, fence_value, out};
+use crate::fence::fence_value;
 use crate::handles::Counted;
-use crate::status::{GIGASTT_OK, gigastt_status};
-use crate::text::{Text, gigastt_str};
+use crate::status::gigastt_status;
+use crate::text::{Text, gigastt_str, hand_out};
 use crate::words::{Words, gigastt_word};
 
 /// The newest state of an utterance that is being spoken. Immutable: any thread may read it. The texts
@@ -107,17 +107,8 @@ pub unsafe extern "C" fn gigastt_partial_to_json(
     json: *mut *mut c_char,
     error: *mut *mut gigastt_error,
 ) -> gigastt_status {
-    let body = || {
-        let place = out("json", json)?;
-        // SAFETY: NULL or alive by the contract of the header.
-        let it = unsafe { partial.as_ref() }
-            .ok_or_else(|| Failure::argument("partial: expected one, found NULL"))?;
-        // SAFETY: not NULL, and writable by the contract of the header.
-        unsafe { crate::text::give(place, it.json().to_string()) }?;
-        Ok(GIGASTT_OK)
-    };
-    // SAFETY: NULL or writable by the contract of the header.
-    unsafe { fence(error, body) }
+    // SAFETY: NULL or alive, and NULL or writable, by the contract of the header.
+    unsafe { hand_out(("partial", "json"), partial, json, error, |it| it.json().to_string()) }
 }
 
 /// Releases it. NULL is nothing to do. Any thread.

@@ -2,7 +2,9 @@
 
 use std::ffi::{CString, c_char};
 
-use crate::fence::Failure;
+use crate::error::gigastt_error;
+use crate::fence::{Failure, fence, out};
+use crate::status::{GIGASTT_OK, gigastt_status};
 
 /// A piece of text that belongs to another object and lives as long as it. UTF-8. `data` is never NULL
 /// and ends with a NUL that `len` does not count.
@@ -52,6 +54,31 @@ pub(crate) unsafe fn give(place: *mut *mut c_char, text: String) -> Result<(), F
     // SAFETY: writable by the function's contract.
     unsafe { place.write(text.into_raw()) };
     Ok(())
+}
+
+/// The body of a function that makes a text of `object` and hands it out. Messages call the arguments by `names`: of
+/// the object, and of the place.
+///
+/// # Safety
+/// `object` is NULL or alive; `place` and `error` are NULL or may be written.
+pub(crate) unsafe fn hand_out<T>(
+    names: (&str, &str),
+    object: *const T,
+    place: *mut *mut c_char,
+    error: *mut *mut gigastt_error,
+    text: impl FnOnce(&T) -> String,
+) -> gigastt_status {
+    let body = || {
+        let place = out(names.1, place)?;
+        // SAFETY: NULL or alive by the function's contract.
+        let object = unsafe { object.as_ref() }
+            .ok_or_else(|| Failure::argument(format!("{}: expected one, found NULL", names.0)))?;
+        // SAFETY: not NULL, and writable by the function's contract.
+        unsafe { give(place, text(object)) }?;
+        Ok(GIGASTT_OK)
+    };
+    // SAFETY: NULL or writable by the function's contract.
+    unsafe { fence(error, body) }
 }
 
 /// Releases a string that a function handed out through `char **`. NULL is nothing to do. Any thread.

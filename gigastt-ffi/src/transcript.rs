@@ -5,11 +5,11 @@ use std::ffi::c_char;
 use gigastt_core::Transcript;
 
 use crate::error::gigastt_error;
-use crate::fence::{Failure, fence, fence_value, out};
+use crate::fence::fence_value;
 use crate::handles::Counted;
 use crate::json::milliseconds;
-use crate::status::{GIGASTT_OK, gigastt_status};
-use crate::text::{Text, gigastt_str};
+use crate::status::gigastt_status;
+use crate::text::{Text, gigastt_str, hand_out};
 use crate::utterance::gigastt_final;
 use crate::words::{Words, gigastt_word};
 
@@ -32,6 +32,10 @@ impl gigastt_transcript {
             transcript,
             _counted: Counted::new(),
         }))
+    }
+
+    fn json(&self) -> serde_json::Value {
+        crate::json::transcript(&self.transcript)
     }
 }
 
@@ -95,17 +99,8 @@ pub unsafe extern "C" fn gigastt_transcript_to_json(
     json: *mut *mut c_char,
     error: *mut *mut gigastt_error,
 ) -> gigastt_status {
-    let body = || {
-        let place = out("json", json)?;
-        // SAFETY: NULL or alive by the contract of the header.
-        let it = unsafe { transcript.as_ref() }
-            .ok_or_else(|| Failure::argument("transcript: expected one, found NULL"))?;
-        // SAFETY: not NULL, and writable by the contract of the header.
-        unsafe { crate::text::give(place, crate::json::transcript(&it.transcript).to_string()) }?;
-        Ok(GIGASTT_OK)
-    };
-    // SAFETY: NULL or writable by the contract of the header.
-    unsafe { fence(error, body) }
+    // SAFETY: NULL or alive, and NULL or writable, by the contract of the header.
+    unsafe { hand_out(("transcript", "json"), transcript, json, error, |it| it.json().to_string()) }
 }
 
 /// Puts it as SubRip subtitles into `*srt`. Release the string with `gigastt_string_release`. Any thread. Errors:
@@ -116,17 +111,8 @@ pub unsafe extern "C" fn gigastt_transcript_to_srt(
     srt: *mut *mut c_char,
     error: *mut *mut gigastt_error,
 ) -> gigastt_status {
-    let body = || {
-        let place = out("srt", srt)?;
-        // SAFETY: NULL or alive by the contract of the header.
-        let it = unsafe { transcript.as_ref() }
-            .ok_or_else(|| Failure::argument("transcript: expected one, found NULL"))?;
-        // SAFETY: not NULL, and writable by the contract of the header.
-        unsafe { crate::text::give(place, it.transcript.to_srt()) }?;
-        Ok(GIGASTT_OK)
-    };
-    // SAFETY: NULL or writable by the contract of the header.
-    unsafe { fence(error, body) }
+    // SAFETY: NULL or alive, and NULL or writable, by the contract of the header.
+    unsafe { hand_out(("transcript", "srt"), transcript, srt, error, |it| it.transcript.to_srt()) }
 }
 
 /// Puts it as WebVTT subtitles into `*vtt`. Release the string with `gigastt_string_release`. Any thread. Errors:
@@ -137,17 +123,8 @@ pub unsafe extern "C" fn gigastt_transcript_to_vtt(
     vtt: *mut *mut c_char,
     error: *mut *mut gigastt_error,
 ) -> gigastt_status {
-    let body = || {
-        let place = out("vtt", vtt)?;
-        // SAFETY: NULL or alive by the contract of the header.
-        let it = unsafe { transcript.as_ref() }
-            .ok_or_else(|| Failure::argument("transcript: expected one, found NULL"))?;
-        // SAFETY: not NULL, and writable by the contract of the header.
-        unsafe { crate::text::give(place, it.transcript.to_vtt()) }?;
-        Ok(GIGASTT_OK)
-    };
-    // SAFETY: NULL or writable by the contract of the header.
-    unsafe { fence(error, body) }
+    // SAFETY: NULL or alive, and NULL or writable, by the contract of the header.
+    unsafe { hand_out(("transcript", "vtt"), transcript, vtt, error, |it| it.transcript.to_vtt()) }
 }
 
 /// Releases it. NULL is nothing to do. Any thread.

@@ -5,15 +5,15 @@ use std::ffi::c_char;
 use gigastt_core::{EndpointReason, Final};
 
 use crate::error::gigastt_error;
-use crate::fence::{Failure, fence, fence_value, out};
-use crate::status::{GIGASTT_OK, gigastt_status};
-use crate::text::{Text, gigastt_str};
+use crate::fence::fence_value;
+use crate::status::gigastt_status;
+use crate::text::{Text, gigastt_str, hand_out};
 use crate::words::{Words, gigastt_word};
 
 /// A finished utterance. Belongs to the event or transcript it comes from, and lives as long. Immutable:
 /// any thread may read it.
 pub struct gigastt_final {
-    pub(crate) utterance: Final,
+    utterance: Final,
     text: Text,
     words: Words,
 }
@@ -22,6 +22,10 @@ impl gigastt_final {
     pub(crate) fn new(utterance: Final) -> Self {
         let (text, words) = (Text::new(&utterance.text), Words::new(&utterance.words));
         Self { utterance, text, words }
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        crate::json::utterance(&self.utterance)
     }
 }
 
@@ -123,15 +127,6 @@ pub unsafe extern "C" fn gigastt_final_to_json(
     json: *mut *mut c_char,
     error: *mut *mut gigastt_error,
 ) -> gigastt_status {
-    let body = || {
-        let place = out("json", json)?;
-        // SAFETY: NULL or alive by the contract of the header.
-        let it = unsafe { utterance.as_ref() }
-            .ok_or_else(|| Failure::argument("utterance: expected one, found NULL"))?;
-        // SAFETY: not NULL, and writable by the contract of the header.
-        unsafe { crate::text::give(place, crate::json::utterance(&it.utterance).to_string()) }?;
-        Ok(GIGASTT_OK)
-    };
-    // SAFETY: NULL or writable by the contract of the header.
-    unsafe { fence(error, body) }
+    // SAFETY: NULL or alive, and NULL or writable, by the contract of the header.
+    unsafe { hand_out(("utterance", "json"), utterance, json, error, |it| it.json().to_string()) }
 }
