@@ -389,7 +389,7 @@ typedef struct gigastt_recognizer_statistics {
      */
     double front_end_s;
     /**
-     * Bytes of audio features held.
+     * Bytes held: audio features, and the context that is kept of the running utterance.
      */
     uint64_t bytes;
 } gigastt_recognizer_statistics;
@@ -662,7 +662,8 @@ gigastt_status gigastt_config_keys_json(char **json, struct gigastt_error **erro
  * Opens an engine into `*engine`: loads ONNX Runtime and the model and starts the workers. `config` may
  * be NULL: the embedded model, one worker for each core. Takes as long as reading the model does.
  * Release it with `gigastt_engine_release`. Any thread.
- * Errors: `INVALID_ARGUMENT`, `RUNTIME`, `PROVIDER`, `MODEL_NOT_FOUND`, `INVALID_MODEL`, `IO`.
+ * Errors: `INVALID_ARGUMENT`, `INVALID_HANDLE`, `RUNTIME`, `PROVIDER`, `MODEL_NOT_FOUND`, `INVALID_MODEL`, `IO`;
+ * of a published model also `NETWORK`.
  */
 gigastt_status gigastt_engine_open(const struct gigastt_config *config,
                                    struct gigastt_engine **engine,
@@ -797,12 +798,13 @@ gigastt_status gigastt_set_log_callback(gigastt_log_fn callback,
                                         struct gigastt_error **error);
 
 /**
- * Names the library of ONNX Runtime for engines that are opened from here on. Without it, it is looked for,
- * in this order: key `runtime` of the configuration, environment variable `ORT_DYLIB_PATH`, the folder of
- * this library and the folder `gigastt` in it, the folder of the program, the active Python's packages,
- * the system. A process loads it once. Any thread. Errors: `INVALID_ARGUMENT`.
+ * Names the library of ONNX Runtime for engines that are opened from here on, except those whose configuration
+ * has a key `runtime`. Where neither names it, it is looked for, in this order: environment variable
+ * `ORT_DYLIB_PATH`, the folder `gigastt` beside this library, this library's own, the folder of the program,
+ * the active Python's packages, the system. A process loads it once. Any thread. Errors: `INVALID_ARGUMENT`.
  */
-gigastt_status gigastt_runtime_set_path(const char *path, struct gigastt_error **error);
+gigastt_status gigastt_runtime_set_path(const char *path,
+                                        struct gigastt_error **error);
 
 /**
  * Everything recognised of the utterance so far; empty for NULL. Any thread.

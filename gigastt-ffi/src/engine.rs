@@ -105,7 +105,8 @@ impl EngineObject {
 /// Opens an engine into `*engine`: loads ONNX Runtime and the model and starts the workers. `config` may
 /// be NULL: the embedded model, one worker for each core. Takes as long as reading the model does.
 /// Release it with `gigastt_engine_release`. Any thread.
-/// Errors: `INVALID_ARGUMENT`, `RUNTIME`, `PROVIDER`, `MODEL_NOT_FOUND`, `INVALID_MODEL`, `IO`.
+/// Errors: `INVALID_ARGUMENT`, `INVALID_HANDLE`, `RUNTIME`, `PROVIDER`, `MODEL_NOT_FOUND`, `INVALID_MODEL`, `IO`;
+/// of a published model also `NETWORK`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gigastt_engine_open(
     config: *const gigastt_config,

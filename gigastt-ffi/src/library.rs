@@ -133,10 +133,10 @@ fn install() -> Result<(), Failure> {
 
 static RUNTIME: RwLock<Option<PathBuf>> = RwLock::new(None);
 
-/// Names the library of ONNX Runtime for engines that are opened from here on. Without it, it is looked for,
-/// in this order: key `runtime` of the configuration, environment variable `ORT_DYLIB_PATH`, the folder of
-/// this library and the folder `gigastt` in it, the folder of the program, the active Python's packages,
-/// the system. A process loads it once. Any thread. Errors: `INVALID_ARGUMENT`.
+/// Names the library of ONNX Runtime for engines that are opened from here on, except those whose configuration
+/// has a key `runtime`. Where neither names it, it is looked for, in this order: environment variable
+/// `ORT_DYLIB_PATH`, the folder `gigastt` beside this library, this library's own, the folder of the program,
+/// the active Python's packages, the system. A process loads it once. Any thread. Errors: `INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gigastt_runtime_set_path(
     path: *const c_char,

@@ -369,7 +369,7 @@ pub struct gigastt_recognizer_statistics {
     pub encoder_s: f64,
     /// Seconds spent on resampling, features and voice activity, on the threads that push.
     pub front_end_s: f64,
-    /// Bytes of audio features held.
+    /// Bytes held: audio features, and the context that is kept of the running utterance.
     pub bytes: u64,
 }
 
