@@ -26,7 +26,8 @@
  *
  *  // Prints the utterances of a 16-bit mono WAV file, or of one on standard input, streaming it as a microphone would.
  *  //
- *  //     cc -o words words.c $(pkg-config --cflags --libs gigastt) && ./words speech.wav
+ *  //     cc -o words words.c $(pkg-config --cflags --libs gigastt) -Wl,-rpath,$(pkg-config --variable=libdir gigastt)
+ *  //     ./words speech.wav
  *
  *  #include <gigastt.h>
  *  #include <stdio.h>

@@ -1,6 +1,7 @@
 // Prints finals as they come, by a callback, while the main thread pushes a 16-bit mono WAV file.
 //
-//     cc -o callback callback.c $(pkg-config --cflags --libs gigastt) && ./callback speech.wav
+//     cc -o callback callback.c $(pkg-config --cflags --libs gigastt) -Wl,-rpath,$(pkg-config --variable=libdir gigastt)
+//     ./callback speech.wav
 
 #include <gigastt.h>
 #include <stdio.h>

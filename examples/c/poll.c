@@ -1,7 +1,7 @@
 // Live text of raw 16-bit samples on standard input, in one thread: a poll loop over the input and the
 // recognizer's descriptor. The same works with epoll, kqueue and dispatch sources.
 //
-//     cc -o poll poll.c $(pkg-config --cflags --libs gigastt)
+//     cc -o poll poll.c $(pkg-config --cflags --libs gigastt) -Wl,-rpath,$(pkg-config --variable=libdir gigastt)
 //     arecord -q -f S16_LE -r 16000 -c 1 -t raw | ./poll
 
 #include <gigastt.h>

@@ -1,6 +1,7 @@
 // Two speakers on one engine, each on a thread of its own: prints the words of two 16-bit mono WAV files.
 //
-//     c++ -std=c++11 -o two_speakers two_speakers.cpp $(pkg-config --cflags --libs gigastt) -lpthread
+//     flags="$(pkg-config --cflags --libs gigastt) -Wl,-rpath,$(pkg-config --variable=libdir gigastt)"
+//     c++ -std=c++11 -o two_speakers two_speakers.cpp $flags -lpthread
 
 #include <algorithm>
 #include <fstream>

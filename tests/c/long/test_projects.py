@@ -1,6 +1,7 @@
 """Other people's builds: CMake, pkg-config, a moved tree, a clang module, and a changed interface."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -31,6 +32,50 @@ def test_a_pkg_config_project(prefix, tmp_path):
     check(tmp_path)
     env_of_static = run("pkg-config", "--libs", "--static", "gigastt", env=env).split()
     assert "-lm" in env_of_static
+
+
+def documented(document, heading):
+    """The first commands under a heading."""
+    text = (ROOT / document).read_text()
+    return re.search(rf"^## {heading}$.*?^```sh\n(.*?)^```", text, flags=re.M | re.S)[1]
+
+
+@pytest.fixture
+def typed(prefix, tmp_path):
+    """Runs what a document says, word by word but for what installs the library, which is there as it says."""
+    (tmp_path / "gigastt").symlink_to(prefix)
+    for name in ("examples", "include", "tests"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "words.c").symlink_to(ROOT / "examples/c/words.c")
+    (tmp_path / "speech.wav").symlink_to(WAV)
+    kept = ("PKG_CONFIG_PATH", "LD_LIBRARY_PATH", "ORT_DYLIB_PATH")
+    env = {name: value for name, value in os.environ.items() if name not in kept} | {"HOME": str(tmp_path)}
+
+    def typed(*parts):
+        lines = [line for part in parts for line in part.splitlines() if not line.startswith("make install")]
+        return run("sh", "-ec", "\n".join([f"cd {tmp_path}", *lines]), env=env).strip()
+
+    return typed
+
+
+@pytest.mark.parametrize("document, heading", [("README.md", "From C, C\\+\\+ and Swift"), ("docs/embedding.md", "C")])
+def test_the_documented_commands(typed, document, heading):
+    assert typed(documented(document, heading)) == spoken(SAMPLE)
+
+
+def test_the_documented_static_program_needs_no_library(typed, prefix):
+    path = f"export PKG_CONFIG_PATH={prefix}/lib/pkgconfig"
+    needed = typed(path, documented("docs/embedding.md", "Static linking"), "ldd words")
+    assert "libc.so" in needed and "gigastt" not in needed
+    assert typed(f"ln -s {prefix}/lib/gigastt/libonnxruntime.so .", "./words speech.wav") == spoken(SAMPLE)
+
+
+def test_the_documented_module_map_links_nothing(typed):
+    """An xcframework's archive has another name than the one that the module map asks for."""
+    (line,) = re.findall(r"^ *(sed .*module\.modulemap.*)$", (ROOT / "docs/embedding.md").read_text(), flags=re.M)
+    made = typed("mkdir -p headers/here", "target=here", line, "cat headers/here/module.modulemap")
+    before = (ROOT / "include/module.modulemap").read_text()
+    assert made.split() == before.replace('link "gigastt"', "").split() != before.split()
 
 
 def test_the_tree_may_be_moved(prefix, tmp_path):
