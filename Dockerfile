@@ -10,7 +10,7 @@ COPY . .
 RUN python3 scripts/setup.py \
     && cargo build --release --locked -p gigastt-sidecar \
     && mkdir /out \
-    && cp target/release/gigastt target/onnxruntime/libonnxruntime.so LICENSE /out/
+    && cp target/release/gigastt target/onnxruntime/* LICENSE /out/
 
 # ONNX Runtime needs the C++ library, which the slim image has.
 FROM debian:trixie-slim

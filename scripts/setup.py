@@ -1,8 +1,8 @@
-"""Bring ONNX Runtime's library into the build folder: `make setup`.
+"""Bring ONNX Runtime's library into the build folder, with its licence: `make setup`.
 
 The library is taken from the official wheel on the package index, so pip's own settings (index,
 cache, offline folders) apply, and its SHA-256 must be the one in `onnxruntime.sha256`. Nothing is
-installed outside `target/`. With the library in place this checks its hash and ends.
+installed outside `target/`. With everything in place this checks the library's hash and ends.
 
 Where it goes: `target/onnxruntime/`, which `.cargo/config.toml` names for whatever cargo runs, and a
 link beside each built binary, where the binary looks by itself. Who sets ORT_DYLIB_PATH uses his own
@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / "target" / "onnxruntime"
 # One name on every system, so that `.cargo/config.toml` can hold it.
 LIBRARY = HOME / "libonnxruntime.so"
+# What has to go wherever the library goes, by names that say whose it is beside other programs' files.
+TEXTS = {"LICENSE": HOME / "onnxruntime-LICENSE.txt", "ThirdPartyNotices.txt": HOME / "onnxruntime-ThirdPartyNotices.txt"}
 # The names the systems' loaders and our resolver look for beside a binary.
 NATIVE = {"darwin": "libonnxruntime.dylib", "windows": "onnxruntime.dll"}
 
@@ -33,8 +35,12 @@ def main():
         return
     system, machine = platform.system().lower(), platform.machine().lower()
     digest, member = pinned(f"{system}-{machine}")
-    if not (LIBRARY.exists() and sha256(LIBRARY.read_bytes()) == digest):
-        place(LIBRARY, library_from_wheel(member, digest))
+    there = LIBRARY.exists() and sha256(LIBRARY.read_bytes()) == digest
+    if not (there and all(path.exists() for path in TEXTS.values())):
+        library, texts = parts_of_wheel(member, digest)
+        for name, path in TEXTS.items():
+            place(path, texts[name], 0o644)
+        place(LIBRARY, library)
         print(f"ONNX Runtime {VERSION} is in {LIBRARY.relative_to(ROOT)}")
     target = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
     for folder in (target / "debug", target / "release"):
@@ -54,8 +60,8 @@ def pinned(name):
     )
 
 
-def library_from_wheel(member, digest):
-    """Downloads the wheel for this platform and returns its library, checked."""
+def parts_of_wheel(member, digest):
+    """Downloads the wheel for this platform and returns its library, checked, and its texts by their names."""
     with tempfile.TemporaryDirectory() as folder:
         # The library is the same in the wheels of all Python versions: one is named, so that the
         # running Python's version does not matter.
@@ -72,20 +78,21 @@ def library_from_wheel(member, digest):
             )
         with zipfile.ZipFile(wheels[0]) as wheel:
             content = wheel.read(member)
+            texts = {name: wheel.read(f"onnxruntime/{name}") for name in TEXTS}
     if sha256(content) != digest:
         stop(
             f"the library in {wheels[0].name} has SHA-256 {sha256(content)}, expected {digest}",
             "do not use it: look at where pip takes its packages from (pip config list)",
         )
-    return content
+    return content, texts
 
 
-def place(path, content):
+def place(path, content, mode=0o755):
     """Writes a file so that it is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         file.write(content)
-    os.chmod(file.name, 0o755)
+    os.chmod(file.name, mode)
     os.replace(file.name, path)
 
 

@@ -102,7 +102,11 @@ def test_a_tarball_works_where_it_is_unpacked(tmp_path):
     tarball = ROOT / run(ROOT / "scripts/dist", env={**os.environ, "PROFILE": "dev"}).split()[-1]
     shutil.unpack_archive(tarball, tmp_path)
     (tree,) = tmp_path.iterdir()
-    assert {"LICENSE", "CHANGELOG.md", "embedding.md", "include", "lib"} == {entry.name for entry in tree.iterdir()}
+    assert {"LICENSE", "CHANGELOG.md", "docs", "examples", "include", "lib"} == {entry.name for entry in tree.iterdir()}
+    links = re.findall(r"\]\(([^)#:]+)\)", (tree / "docs/embedding.md").read_text())
+    assert links and [link for link in links if not (tree / "docs" / link).exists()] == []
+    for text, words in (("LICENSE", "MIT License"), ("ThirdPartyNotices", "THIRD PARTY SOFTWARE NOTICES")):
+        assert words in (tree / f"lib/gigastt/onnxruntime-{text}.txt").read_text(errors="replace")
     env = {**os.environ, "PKG_CONFIG_PATH": str(tree / "lib/pkgconfig")}
     (tmp_path / "out").mkdir()
     run("make", "-C", ROOT / "tests/c/pkgconfig", f"OUT={tmp_path / 'out'}", env=env)
