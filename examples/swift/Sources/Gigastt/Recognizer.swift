@@ -8,44 +8,29 @@ import AVFoundation
 /// One speaker's stream. Every method may be called from any thread or task, so it needs no actor: pushing belongs
 /// on the audio thread.
 public final class Recognizer: @unchecked Sendable {
-    let handle: OpaquePointer
+    private let handle: Handle
     public let sampleRate: Int32
 
-    /// Volatile and final results in order, until the stream ends. One consumer; it ends by throwing where the
-    /// stream failed or was cancelled. Ending the loop early, or cancelling its task, cancels the stream.
+    /// Volatile and final results in order, until the stream ends; volatile ones that nobody was there to take are
+    /// skipped. One consumer; it ends by throwing where the stream failed or was cancelled. Cancelling the task that
+    /// reads them cancels the stream. They outlive the recognizer, whose release finishes the stream.
     public let results: AsyncThrowingStream<Result, Error>
 
-    init(handle: OpaquePointer, sampleRate: Int32) {
-        self.handle = handle
+    init(handle pointer: OpaquePointer, sampleRate: Int32) {
+        handle = Handle(pointer)
         self.sampleRate = sampleRate
-        let (results, continuation) = AsyncThrowingStream<Result, Error>.makeStream()
-        self.results = results
-        continuation.onTermination = { reason in
-            if case .cancelled = reason { gigastt_recognizer_cancel(handle, nil) }
-        }
-        let user = Unmanaged.passRetained(Listener(continuation)).toOpaque()
-        gigastt_recognizer_set_callback(
-            handle,
-            { user, event in
-                guard let user else { return }
-                Unmanaged<Listener>.fromOpaque(user).takeUnretainedValue().hear(event)
-            },
-            user,
-            { user in
-                guard let user else { return }
-                Unmanaged<Listener>.fromOpaque(user).release()
-            },
-            nil)
+        let reader = Reader(handle)
+        results = AsyncThrowingStream<Result, Error>(unfolding: { try await reader.next() })
     }
 
-    deinit { gigastt_recognizer_release(handle) }
+    deinit { gigastt_recognizer_close(handle.pointer, nil) }
 
     /// Takes samples: all, or as many as there is room for; returns how many. Never waits, so it may be called on
     /// the audio thread.
     @discardableResult
     public func push(_ samples: UnsafeBufferPointer<Int16>) throws -> Int {
         var taken = 0
-        try call { gigastt_recognizer_push_pcm(handle, samples.baseAddress, samples.count, &taken, $0) }
+        try call { gigastt_recognizer_push_pcm(handle.pointer, samples.baseAddress, samples.count, &taken, $0) }
         return taken
     }
 
@@ -53,7 +38,7 @@ public final class Recognizer: @unchecked Sendable {
     @discardableResult
     public func push(_ samples: UnsafeBufferPointer<Float>) throws -> Int {
         var taken = 0
-        try call { gigastt_recognizer_push_pcm_f32(handle, samples.baseAddress, samples.count, &taken, $0) }
+        try call { gigastt_recognizer_push_pcm_f32(handle.pointer, samples.baseAddress, samples.count, &taken, $0) }
         return taken
     }
 
@@ -80,50 +65,60 @@ public final class Recognizer: @unchecked Sendable {
     }
     #endif
 
-    /// Ends the stream: the rest of its results follow, and it returns after the last one. Cancelling the task
-    /// cancels the stream.
-    public func finish() async throws {
-        try await withTaskCancellationHandler {
-            try await background { [self] in
-                var transcript: OpaquePointer?
-                try call { gigastt_recognizer_finish(handle, -1, &transcript, $0) }
-                gigastt_transcript_release(transcript)
-            }
-        } onCancel: {
-            cancel()
-        }
+    /// Says that no more audio comes, and returns: the rest of the results follow, and their loop ends.
+    public func finish() throws {
+        try call { gigastt_recognizer_close(handle.pointer, $0) }
     }
 
     /// Ends the running utterance here.
     public func forceEndpoint() throws {
-        try call { gigastt_recognizer_force_endpoint(handle, $0) }
+        try call { gigastt_recognizer_force_endpoint(handle.pointer, $0) }
     }
 
     /// Cancels the stream. Never waits.
     public func cancel() {
-        gigastt_recognizer_cancel(handle, nil)
+        handle.cancel()
     }
 }
 
-/// What the callback is given: hands the events on.
-private final class Listener: @unchecked Sendable {
-    private let continuation: AsyncThrowingStream<Result, Error>.Continuation
+/// The stream in the library. The recognizer holds it, and whoever reads the results.
+private final class Handle: @unchecked Sendable {
+    let pointer: OpaquePointer
 
-    init(_ continuation: AsyncThrowingStream<Result, Error>.Continuation) {
-        self.continuation = continuation
-    }
+    init(_ pointer: OpaquePointer) { self.pointer = pointer }
 
-    func hear(_ event: OpaquePointer?) {
-        if let partial = gigastt_event_partial(event) {
-            continuation.yield(Result(partial: partial))
-        } else if let utterance = gigastt_event_final(event) {
-            continuation.yield(Result(final: utterance))
-        } else if gigastt_event_kind(event) == GIGASTT_EVENT_END {
-            continuation.finish(throwing: gigastt_event_error(event).map(GigasttError.init))
+    func cancel() { gigastt_recognizer_cancel(pointer, nil) }
+
+    deinit { gigastt_recognizer_release(pointer) }
+}
+
+/// Takes the events. The results alone hold it, and let it go when the task that reads them is cancelled.
+private final class Reader: Sendable {
+    private let handle: Handle
+
+    init(_ handle: Handle) { self.handle = handle }
+
+    /// The next result; nil after the end.
+    func next() async throws -> Result? {
+        let handle = self.handle
+        return try await withTaskCancellationHandler {
+            try await background { () throws -> Result? in
+                while true {
+                    var event: OpaquePointer?
+                    let status = try call { gigastt_recognizer_poll_event(handle.pointer, -1, &event, $0) }
+                    guard status == GIGASTT_OK else { return nil }
+                    defer { gigastt_event_release(event) }
+                    if let partial = gigastt_event_partial(event) { return Result(partial: partial) }
+                    if let utterance = gigastt_event_final(event) { return Result(final: utterance) }
+                    if let error = gigastt_event_error(event) { throw GigasttError(error) }
+                }
+            }
+        } onCancel: {
+            handle.cancel()
         }
     }
 
-    deinit { continuation.finish() }
+    deinit { handle.cancel() }
 }
 
 /// Runs work that waits on a thread of its own.

@@ -35,7 +35,7 @@ public struct Result: Sendable, Equatable {
     }
 }
 
-/// The finals of a recording, or of a stream those that were not taken as results.
+/// The finals of a recording.
 public struct Transcript: Sendable, Equatable {
     public let text: String
     public let words: [Word]

@@ -21,5 +21,5 @@ while case let data = FileHandle.standardInput.readData(ofLength: 640), !data.is
         if done < samples.count { try await Task.sleep(for: .milliseconds(20)) }
     }
 }
-try await speaker.finish()
+try speaker.finish()
 try await shown.value
