@@ -240,7 +240,7 @@ fuzz: ## Fuzz sequences of C calls for an hour
 	scripts/fuzz 3600
 
 .PHONY: abi
-abi: ## Write down the C interface, for abidiff
+abi: $(VENV)/ready ## Write down the C interface, for abidiff
 	@GIGASTT_WRITE_ABI=1 $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/c/long/test_projects.py -k reference
 
 .PHONY: fmt
