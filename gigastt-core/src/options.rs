@@ -145,7 +145,8 @@ impl EndpointRule {
 /// follows. The defaults were chosen by measurement: `docs/streaming.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
-    /// Frames of left context; 4 to 256. Under load a growing step takes up to three quarters of them.
+    /// Frames of left context; 4 to 256. With [`Context::Window`] a step that grows under load takes up to
+    /// three quarters of them.
     pub left: u16,
     /// The smallest step, which is the cadence when the engine is idle; the grid of commits in
     /// incremental mode. 4 to 64 frames.

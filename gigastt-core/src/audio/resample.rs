@@ -149,6 +149,11 @@ impl Mixer {
     }
 }
 
+/// Whether a sample is taken. NaN lies in no range.
+pub(crate) fn is_audio(sample: f32) -> bool {
+    (-MAGNITUDE_MAX..=MAGNITUDE_MAX).contains(&sample)
+}
+
 /// All channels are checked, also those that are not picked: a sample that is no number means that
 /// something is wrong with the whole. `frames` come before.
 pub(super) fn check_samples(interleaved: &[f32], channels: usize, frames: u64) -> Result<()> {
@@ -156,9 +161,7 @@ pub(super) fn check_samples(interleaved: &[f32], channels: usize, frames: u64) -
         let message = format!("expected a multiple of {channels} channels, found {}", interleaved.len());
         return Err(Error::new(ErrorKind::InvalidArgument, message).about("sample count"));
     }
-    // NaN lies in no range, so it is found too.
-    let wrong = |sample: &f32| !(-MAGNITUDE_MAX..=MAGNITUDE_MAX).contains(sample);
-    let Some((at, sample)) = interleaved.iter().enumerate().find(|(_, sample)| wrong(sample)) else {
+    let Some((at, sample)) = interleaved.iter().enumerate().find(|(_, sample)| !is_audio(**sample)) else {
         return Ok(());
     };
     let (frame, channel) = (frames + (at / channels) as u64, at % channels);

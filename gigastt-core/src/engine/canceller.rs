@@ -14,10 +14,17 @@ pub struct Canceller {
     inner: Arc<Inner>,
 }
 
-#[derive(Default)]
 struct Inner {
+    /// The process it was made in.
+    pid: u32,
     fired: AtomicBool,
     streams: Mutex<Vec<Weak<Mailbox>>>,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self { pid: std::process::id(), fired: AtomicBool::default(), streams: Mutex::default() }
+    }
 }
 
 impl Canceller {
@@ -27,8 +34,12 @@ impl Canceller {
     }
 
     /// Cancels: wakes every wait of the attached streams, drops their queued work and ends the model
-    /// call that runs for one of them alone. Streams attached later are cancelled at once. Idempotent.
+    /// call that runs for one of them alone. Streams attached later are cancelled at once. Idempotent. Does
+    /// nothing in a forked child, where the lock may be held by a thread that does not exist.
     pub fn cancel(&self) {
+        if self.inner.pid != std::process::id() {
+            return;
+        }
         // Under the lock, so that no stream is attached between the flag and the loop.
         let streams = self.inner.streams.lock();
         self.inner.fired.store(true, Ordering::SeqCst);

@@ -16,7 +16,7 @@ use super::mailbox::Mailbox;
 use super::worker::{Deadline, Queue, timed};
 use super::{Canceller, Inner, Parts};
 use crate::audio::pcm::Sample;
-use crate::audio::resample::Resampler;
+use crate::audio::resample::{Resampler, is_audio};
 use crate::options::{EndpointRule, Mode, Options, Plan};
 use crate::session::{Full, Job, Purpose, Reply, Session};
 use crate::{End, EndpointReason, Error, ErrorKind, Event, Final, Partial, Result, Transcript};
@@ -61,7 +61,7 @@ pub struct RecognizerStats {
     pub encoder_s: f64,
     /// Seconds spent on resampling, mel and voice activity.
     pub front_end_s: f64,
-    /// Bytes of audio features held.
+    /// Bytes of audio features and of kept context held.
     pub bytes: usize,
 }
 
@@ -106,8 +106,8 @@ impl Recognizer {
     /// [`wait_writable`]: Self::wait_writable
     ///
     /// # Errors
-    /// `InvalidAudio` for samples that are not finite numbers, naming the first one's position: what
-    /// came before it is taken. `InvalidArgument` for an incomplete frame of channels. `Closed` after
+    /// `InvalidAudio` for samples that are not finite numbers, naming the first one's position. What came
+    /// before it is taken and counted; the error follows when the rest is pushed. `InvalidArgument` for an incomplete frame of channels. `Closed` after
     /// `finish` or `close`, `Cancelled`, `Forked`, or what the stream failed with.
     pub fn push_pcm<S: Sample>(&mut self, samples: &[S]) -> Result<usize> {
         self.check_open()?;
@@ -124,8 +124,16 @@ impl Recognizer {
             }
             match self.feed(block) {
                 Ok(()) => taken += block.len(),
-                Err(error) if taken == 0 => return Err(error),
-                Err(_) => break,
+                Err(error) => {
+                    let good =
+                        block.iter().position(|s| !is_audio(s.to_f32())).unwrap_or(0) / channels * channels;
+                    self.feed(&block[..good])?;
+                    taken += good;
+                    if taken == 0 {
+                        return Err(error);
+                    }
+                    break;
+                }
             }
         }
         self.turn();
@@ -243,10 +251,11 @@ impl Recognizer {
     }
 
     /// Wakes `waker` once, at the next reply or cancellation: the other calls may then have news. True
-    /// when they have some already. There is one such place: a second waker replaces the first.
+    /// when they have some already, and in a forked child. There is one such place: a second waker replaces
+    /// the first.
     #[cfg(feature = "async")]
     pub fn wake_by(&self, waker: &Waker) -> bool {
-        self.mailbox.register(waker)
+        self.inner.check_process().is_err() || self.mailbox.register(waker)
     }
 
     /// Says that no more audio comes. The remaining finals and the end follow as events. Idempotent.
@@ -347,10 +356,13 @@ impl Recognizer {
         Ok(())
     }
 
-    /// Cancels the stream: its queued windows are dropped, the one that runs for it alone is ended.
+    /// Cancels the stream: its queued windows are dropped, the one that runs for it alone is ended. Does
+    /// nothing in a forked child.
     pub fn cancel(&mut self) {
-        self.mailbox.cancel();
-        self.turn();
+        if self.inner.check_process().is_ok() {
+            self.mailbox.cancel();
+            self.turn();
+        }
     }
 
     /// A canceller for other threads.
@@ -360,7 +372,9 @@ impl Recognizer {
         canceller
     }
 
-    /// Starts over as a new stream with the same options. What was not taken is gone.
+    /// Starts over as a new stream with the options that it was opened with: what was changed since by
+    /// [`set_endpoint`](Self::set_endpoint) and [`set_partials`](Self::set_partials) is undone. What was
+    /// not taken is gone.
     ///
     /// # Errors
     /// `Forked`.
@@ -523,15 +537,12 @@ impl Recognizer {
         self.withdraw(|_| true);
     }
 
-    /// How long the finals that are awaited will take, with the work that is queued before them.
-    fn estimate(&self) -> Duration {
+    /// How long the finals that are awaited will take, with the work that is before them.
+    pub(super) fn estimate(&self) -> Duration {
         let Ok(parts) = self.inner.parts() else { return Duration::ZERO };
-        let last = self.out.iter().map(|(_, ticket)| *ticket).max();
-        parts.workers.shared.queue(|queue, _| {
-            let awaited: Duration = self.session.awaited_frames().map(|frames| queue.estimate(frames)).sum();
-            let ahead = last.map_or(Duration::ZERO, |ticket| queue.ahead_of(ticket));
-            awaited.max(ahead) / parts.count as u32
-        })
+        let awaited = self.out.iter().filter(|(purpose, _)| self.session.awaits(*purpose));
+        let tickets = awaited.map(|(_, ticket)| *ticket);
+        parts.workers.shared.queue(|queue, now| queue.done_in(now, tickets, self.session.due_frames()))
     }
 
     fn check_open(&self) -> Result<()> {
@@ -585,6 +596,10 @@ impl Drop for Recognizer {
         if self.inner.check_process().is_ok() {
             self.mailbox.cancel();
             self.withdraw(|_| true);
+        } else {
+            // In a forked child a thread that does not exist may hold the locks which this would take.
+            self.session.abandon();
+            std::mem::forget(std::mem::take(&mut self.mailbox));
         }
         self.inner.leave();
     }

@@ -110,6 +110,17 @@ fn one_window_on_request_and_not_more() {
     assert_eq!((transcript.text.as_str(), transcript.segments.len()), ("w1 w3", 1));
     let error = engine().transcribe(signal(&[(1, 626)]).as_slice(), &whole).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    // The resampler holds back by how much this is too long until the end.
+    let whole = Options { format: crate::audio::Format { sample_rate: 48_000, channels: 1 }, ..whole };
+    let error = engine().transcribe(vec![0.1; 25_004 * 48].as_slice(), &whole).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+}
+
+#[test]
+fn the_bound_on_untaken_finals_is_for_streams() {
+    let options = Options { finals_max: 1, ..Options::file() };
+    let pcm = signal(&[(1, 500), (0, 30)].repeat(6));
+    assert_eq!(engine().transcribe(pcm.as_slice(), &options).unwrap().segments.len(), 6);
 }
 
 #[test]
@@ -273,6 +284,32 @@ fn a_final_whose_second_pass_does_not_fit_is_the_newest_hypothesis() {
     assert!(last.text.starts_with("w1"), "{}", last.text);
 }
 
+/// Promise 4. A second pass that is under way has less to go from press to press. Fails when what it has
+/// done already is asked for again.
+#[test]
+fn a_second_pass_that_is_under_way_and_fits_is_waited_for() {
+    let engine = Engine::fake(Script { frame: Duration::from_millis(2), ..Script::default() }, 1).unwrap();
+    let mut recognizer = engine.recognizer(Options { partials: None, ..Options::new(16_000) }).unwrap();
+    // A first one tells how long they take.
+    push_all(&mut recognizer, &signal(&[(0, 10), (1, 120), (0, 40)]));
+    while !matches!(recognizer.next_event(PATIENCE).unwrap(), Some(Event::Final(_))) {}
+    push_all(&mut recognizer, &signal(&[(0, 10), (1, 120)]));
+    recognizer.close(EndpointReason::Idle).unwrap();
+    let whole = recognizer.estimate();
+    await_call(&engine);
+    std::thread::sleep(whole / 2);
+    assert!(recognizer.estimate() < whole.mul_f64(0.6), "half of {whole:?} is over");
+    assert!(!recognizer.hurry(whole.mul_f64(0.7)).unwrap(), "what is left fits");
+    let events = std::iter::from_fn(|| recognizer.next_event(PATIENCE).unwrap());
+    let passes: Vec<bool> = events
+        .filter_map(|event| match event {
+            Event::Final(text) => Some(text.second_pass),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(passes, [true]);
+}
+
 /// Promises 5 and 6. Fails when the backlog has no bound, and when pushing waits for the model.
 #[test]
 fn a_full_backlog_takes_nothing_and_loses_nothing() {
@@ -342,7 +379,7 @@ fn bad_options_and_samples_are_refused() {
     let mut pcm = vec![0.0_f32; 4_000];
     pcm[2_000] = f32::NAN;
     let taken = recognizer.push_pcm(&pcm).unwrap();
-    assert!(taken <= 2_000, "what comes before the bad sample is taken: {taken}");
+    assert_eq!(taken, 2_000, "what comes before the bad sample is taken");
     let error = recognizer.push_pcm(&pcm[taken..]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidAudio);
     assert_eq!(recognizer.push_pcm(&[0.0_f32; 100]).unwrap(), 100, "the stream goes on");

@@ -81,8 +81,8 @@ impl Engine {
     /// without partials, and served after live streams.
     ///
     /// # Errors
-    /// `InvalidAudio` or `Io` with the file's name, `InvalidArgument`, `Cancelled`, `Inference`,
-    /// `Forked`.
+    /// `InvalidAudio` or `Io` with the file's name, `InvalidArgument`, `Busy` when as many streams are open
+    /// as may be, `Cancelled`, `Inference`, `Forked`.
     pub fn transcribe<'a>(&self, audio: impl Into<Audio<'a>>, options: &Options) -> Result<Transcript> {
         self.transcribe_with(audio, options, Hooks::default())
     }
@@ -156,6 +156,8 @@ impl<'a> Run<'a> {
         options.mode = Mode::TwoPass;
         options.partials = None;
         options.class = Class::Bulk;
+        // Every event is taken at once.
+        options.finals_max = Options::file().finals_max;
         // A segment for each worker, and one that is being filled behind them.
         let segments = engine.threads() as u32 + 1;
         options.backlog_ms = segments.saturating_mul(options.endpoint.utterance_max_ms).min(600_000);
@@ -180,6 +182,7 @@ impl<'a> Run<'a> {
 
     fn finish(mut self) -> Result<Transcript> {
         self.recognizer.close(crate::EndpointReason::Finish)?;
+        self.check_length()?;
         while let Some(event) = self.recognizer.next_event(None)? {
             self.take(event)?;
         }
@@ -192,6 +195,10 @@ impl<'a> Run<'a> {
             self.take(event)?;
         }
         self.report();
+        self.check_length()
+    }
+
+    fn check_length(&self) -> Result<()> {
         let heard_ms = self.recognizer.stats().heard_s * 1000.0;
         if self.whole && heard_ms > f64::from(UTTERANCE_MAX_MS) {
             let message = format!("one window holds at most {} s", UTTERANCE_MAX_MS / 1000);

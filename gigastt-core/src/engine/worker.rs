@@ -131,12 +131,13 @@ type Batch = Vec<(Ticket, Entry<Arc<Mailbox>>)>;
 impl Worker {
     fn run(&mut self) {
         while let Some(batch) = self.next() {
+            let Some(first) = batch.first().map(|(ticket, _)| *ticket) else { continue };
             if batch.len() == 1 {
                 self.serve(batch);
             } else {
                 self.serve_together(batch);
             }
-            self.shared.state.lock().queue.release();
+            self.shared.state.lock().queue.release(first);
         }
     }
 
@@ -146,7 +147,7 @@ impl Worker {
             if state.stop {
                 return None;
             }
-            let batch = state.queue.next(|mailbox| !mailbox.cancelled());
+            let batch = state.queue.next(self.shared.started.elapsed(), |mailbox| !mailbox.cancelled());
             if !batch.is_empty() {
                 return Some(batch);
             }

@@ -38,7 +38,7 @@ enum Phase {
 /// See the module.
 pub(crate) struct Endpointer {
     rule: EndpointRule,
-    /// Where the rule was set.
+    /// Samples heard when the rule was set.
     ruled: u64,
     /// Whether a cut may lie in the past. Incremental text cannot be taken back, so there it may not.
     cut_back: bool,
@@ -73,14 +73,14 @@ impl Endpointer {
         }
     }
 
-    /// Changes the rule from the next tick on.
-    pub(crate) fn set_rule(&mut self, rule: EndpointRule) {
+    /// Changes the rule from the next tick on, after `heard` samples.
+    pub(crate) fn set_rule(&mut self, rule: EndpointRule, heard: u64) {
         if self.phase == Phase::Waiting {
             // What the rule before did not keep is gone.
             self.floor = self.retain_from().next_multiple_of(GRID);
         }
         self.rule = rule;
-        self.ruled = (self.base + self.track.len() as u64) * TICK;
+        self.ruled = heard;
     }
 
     /// Takes the score of the next tick.

@@ -302,7 +302,7 @@ impl Session {
     /// Changes the endpoint rule from here on.
     pub(crate) fn set_endpoint(&mut self, rule: EndpointRule) {
         self.options.endpoint = rule.clone();
-        self.endpointer.set_rule(rule);
+        self.endpointer.set_rule(rule, self.heard);
     }
 
     /// Changes how tentative windows are cut, from the next one on. Not in mode incremental, whose
@@ -351,6 +351,12 @@ impl Session {
             self.finals_waiting = 0;
         }
         self.outbox.push_back(Outgoing::End(end));
+    }
+
+    /// Leaves what is shared with other streams as it is, for ever: in a forked child.
+    pub(crate) fn abandon(&mut self) {
+        std::mem::forget(std::mem::take(&mut self.utterances));
+        std::mem::forget(std::mem::take(&mut self.spare));
     }
 
     /// The next window for a worker, if one is due.
@@ -512,12 +518,30 @@ impl Session {
         self.finishing
     }
 
-    /// Mel frames that wait for a second pass, utterance by utterance, for estimates.
+    /// Mel frames of the utterances that ended and whose windows are still to be cut, for estimates.
+    pub(crate) fn due_frames(&self) -> impl Iterator<Item = usize> {
+        let ended = self.utterances.iter().filter_map(|u| u.ended.as_ref());
+        ended.filter(|e| matches!(e.pass, Pass::Due)).map(|e| mel_frames(e.span))
+    }
+
+    /// Whether a final needs what a window with this purpose gives.
+    pub(crate) fn awaits(&self, purpose: Purpose) -> bool {
+        match purpose {
+            Purpose::Final | Purpose::Commit => true,
+            Purpose::Early(span) => self
+                .utterances
+                .iter()
+                .filter_map(|u| u.ended.as_ref())
+                .any(|e| e.span == span && matches!(e.pass, Pass::Running)),
+            Purpose::Tentative => false,
+        }
+    }
+
+    /// Mel frames of the utterances whose finals are awaited.
+    #[cfg(all(test, feature = "fake-model"))]
     pub(crate) fn awaited_frames(&self) -> impl Iterator<Item = usize> {
-        self.utterances.iter().filter_map(|u| match &u.ended {
-            Some(ended) if !matches!(ended.pass, Pass::Done(..)) => Some(mel_frames(ended.span)),
-            _ => None,
-        })
+        let ended = self.utterances.iter().filter_map(|u| u.ended.as_ref());
+        ended.filter(|e| !matches!(e.pass, Pass::Done(..))).map(|e| mel_frames(e.span))
     }
 
     /// Bytes held for this stream, without the front-end's own state.
@@ -670,9 +694,10 @@ impl Session {
         let (mel, heard) = match &utterance.ended {
             Some(ended) => (&ended.mel, ended.mel.end()),
             None => {
-                let longest =
-                    Span { start: utterance.start, end: self.endpointer.latest_end(utterance.start) };
-                (&self.mel, self.mel.end().min(utterance.start / HOP + mel_frames(longest) as u64))
+                // Wherever it will be cut, also now, nothing that was committed is taken back.
+                let end = self.endpointer.latest_end(utterance.start).min(self.heard - self.heard % GRID);
+                let sure = Span { start: utterance.start, end: end.max(utterance.start) };
+                (&self.mel, self.mel.end().min(utterance.start / HOP + mel_frames(sure) as u64))
             }
         };
         let full = last <= frames_between(utterance.start, heard);

@@ -315,6 +315,40 @@ fn steps_of_mode_incremental_lie_on_one_grid_whatever_is_heard_at_once() {
     }
 }
 
+/// Fails when a window of mode incremental is cut that a forced endpoint or a stricter rule would take back.
+#[test]
+fn a_forced_endpoint_leaves_the_grid_where_it_is() {
+    let options = Options::new(16_000).endpoint(EndpointRule::manual()).mode(Mode::Incremental);
+    let strict = EndpointRule { utterance_max_ms: 1_000, cut_from_ms: 0, ..EndpointRule::captions() };
+    let pcm = signal(&[(7, 60)]);
+    let ends: [&dyn Fn(&mut Session); 2] =
+        [&|session| session.force_endpoint(), &|session| session.set_endpoint(strict.clone())];
+    let steps = |heard: usize, end: &dyn Fn(&mut Session), waits: bool| {
+        let (mut bench, mut steps) = (Bench::new(options.clone()), Vec::new());
+        let cut = |bench: &mut Bench, steps: &mut Vec<_>| {
+            while let Some(job) = bench.session.next_job() {
+                let first = job.offset as usize;
+                steps.push((job.utterance, first + job.decode.start..first + job.decode.end));
+                bench.session.accept(serve(job));
+            }
+        };
+        bench.session.push(&pcm[..heard]);
+        if !waits {
+            cut(&mut bench, &mut steps);
+        }
+        end(&mut bench.session);
+        bench.session.push(&pcm[heard..]);
+        bench.session.finish(Finish);
+        cut(&mut bench, &mut steps);
+        steps
+    };
+    for end in ends {
+        for heard in (30 * FRAME..40 * FRAME).step_by(80) {
+            assert_eq!(steps(heard, end, false), steps(heard, end, true), "{heard} samples heard");
+        }
+    }
+}
+
 #[test]
 fn a_shortened_step_loses_its_newest_audio() {
     let mut bench = Bench::new(Options::new(16_000).endpoint(EndpointRule::manual()));
@@ -445,6 +479,18 @@ fn silence_gives_the_memory_back() {
     assert!(speaking > 500_000, "20 s of mel frames alone are 512,000 bytes");
     assert!(silent < 100_000 && again < 100_000);
     assert_eq!(bench.session.pasts.lent(), 0);
+}
+
+/// In a forked child nobody may touch what is shared. Fails when a session gives back what it has lent.
+#[test]
+fn an_abandoned_session_gives_nothing_back() {
+    let mut bench = Bench::new(Options::new(16_000));
+    bench.push(&signal(&[(1, 50)]), 3_200);
+    let pasts = Arc::clone(&bench.session.pasts);
+    assert_eq!(pasts.lent(), 1);
+    bench.session.abandon();
+    drop(bench);
+    assert_eq!(pasts.lent(), 1);
 }
 
 /// Fails when partials are queued one by one, and when asking a stream for news leaves something behind.

@@ -70,7 +70,7 @@ struct Oracle {
     scores: Vec<f32>,
     speech: Vec<bool>,
     rule: EndpointRule,
-    /// Where the rule was set.
+    /// Samples heard when the rule was set.
     ruled: u64,
     two_pass: bool,
     /// Ticks and samples heard.
@@ -97,7 +97,7 @@ impl Oracle {
                     self.floor = self.kept().next_multiple_of(GRID);
                 }
                 self.rule = rule.clone();
-                self.ruled = self.ticks * TICK;
+                self.ruled = self.heard;
             }
         }
     }

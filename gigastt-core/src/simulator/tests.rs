@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::script::Script;
+use super::script::{Chunks, Cost, Ending, Piece, Reader, Script, Stream};
 use super::{promises, world};
 use crate::fake;
 use crate::model::Vocab;
-use crate::options::Class;
+use crate::options::{Class, Options};
+use crate::{End, Event};
 
 /// Worlds of each run of the tests.
 const WORLDS: u64 = 10_000;
@@ -29,6 +30,54 @@ fn check(seed: u64, vocab: &Arc<Vocab>) {
         let checked =
             catch_unwind(AssertUnwindSafe(|| promises::check(stream, signal, trace, &alone, patience)));
         assert!(checked.is_ok(), "stream {n}");
+    }
+}
+
+/// Forty recordings, which keep two workers of the full-size model busy for 48 s, do not hold up who speaks
+/// beside them, and end. Fails when what is due first runs first, whatever it is.
+#[test]
+fn recordings_do_not_hold_up_who_speaks() {
+    let says = |word, seconds| {
+        [(word, 8, seconds), (0, 0, 1)].map(|(word, level, seconds)| Piece {
+            word,
+            level,
+            samples: seconds * 16_000,
+        })
+    };
+    let stream = |options: Options, pieces: Vec<Piece>, pace| Stream {
+        options,
+        pieces,
+        actions: Vec::new(),
+        chunks: Chunks::Of(320),
+        opens: Duration::ZERO,
+        pace,
+        jitter: Duration::ZERO,
+        reader: Reader::Eager,
+        ending: Ending::Finish,
+        cancelled: None,
+        seed: 0,
+    };
+    let recording = Options { class: Class::Bulk, partials: None, backlog_ms: 60_000, ..Options::file() };
+    let speaker = stream(Options::new(16_000), (1..20).flat_map(|word| says(word, 2)).collect(), 1.0);
+    let recordings =
+        (0..40).map(|_| stream(recording.clone(), (1..6).flat_map(|word| says(word, 20)).collect(), 0.0));
+    let script = Script {
+        streams: std::iter::once(speaker).chain(recordings).collect(),
+        workers: 2,
+        cost: Cost::Full,
+        jumps: Vec::new(),
+    };
+    let signals: Vec<Vec<f32>> = script.streams.iter().map(Stream::signal).collect();
+    let traces = world::run(&script, &signals, &fake::vocab()).traces;
+
+    let finals = traces[0].events.iter().filter(|(_, e)| matches!(e, Event::Final(_))).map(|(at, _)| *at);
+    let endpoints = (0..).map(|said| Duration::from_millis(3_000 * said + 2_800));
+    let late: Vec<Duration> = finals.zip(endpoints).map(|(at, due)| at.saturating_sub(due)).collect();
+    assert_eq!(late.len(), 19);
+    assert!(late.iter().all(|late| *late < Duration::from_secs(1)), "finals are late: {late:?}");
+    for recording in &traces[1..] {
+        let finals = recording.events.iter().filter(|(_, e)| matches!(e, Event::Final(_))).count();
+        assert!(finals >= 5 && matches!(recording.events.last(), Some((_, Event::End(End::Finished)))));
     }
 }
 

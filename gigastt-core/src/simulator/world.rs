@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::script::{Action, Chunks, Ending, Front, Random, Reader, Script, Stream};
-use crate::engine::batcher::{BATCH_MAX, Batcher, Entry, Spent, Ticket, joins};
+use crate::engine::batcher::{BATCH_MAX, Batcher, Entry, LIVE_PARTS, Spent, Ticket, joins};
 use crate::fake::{self, FAILS, PANICS};
 use crate::model::{Pasts, Vocab};
 use crate::options::Class;
@@ -109,6 +109,8 @@ type Batch = Vec<(Ticket, Entry<usize>)>;
 #[derive(Default)]
 struct Worker {
     call: Option<Batch>,
+    /// The first window that the queue gave.
+    first: Option<Ticket>,
     /// Windows of a call that failed, to be run alone.
     rest: VecDeque<(Ticket, Entry<usize>)>,
     calls: u64,
@@ -389,11 +391,9 @@ impl<'a> World<'a> {
 
     fn estimate(&self, index: usize) -> Duration {
         let host = &self.hosts[index];
-        let awaited = host.session.iter().flat_map(Session::awaited_frames);
-        let awaited: Duration = awaited.map(|frames| self.queue.estimate(frames)).sum();
-        let last = host.out.iter().map(|out| out.ticket).max();
-        let ahead = last.map_or(Duration::ZERO, |ticket| self.queue.ahead_of(ticket));
-        awaited.max(ahead) / self.script.workers as u32
+        let Some(session) = &host.session else { return Duration::ZERO };
+        let awaited = host.out.iter().filter(|out| session.awaits(out.purpose)).map(|out| out.ticket);
+        self.queue.done_in(self.clock(), awaited, session.due_frames())
     }
 
     /// Takes all events there are.
@@ -524,8 +524,9 @@ impl<'a> World<'a> {
             return Some(vec![one]);
         }
         let hosts = &self.hosts;
-        let batch = self.queue.next(|stream| !hosts[*stream].cancelled);
-        let (_, first) = batch.first()?;
+        let batch = self.queue.next(self.now + self.skew, |stream| !hosts[*stream].cancelled);
+        let (ticket, first) = batch.first()?;
+        self.workers[worker].first = Some(*ticket);
         let left = batch.iter().find(|(_, e)| hosts[e.stream].cancelled);
         assert!(left.is_none(), "a window of a stream that was cancelled is run");
         let purpose = first.job.purpose;
@@ -553,10 +554,21 @@ impl<'a> World<'a> {
     }
 
     /// The longest that a window may take: until it is due others may be taken first; then all that
-    /// are due before it, which are at most what all streams may have out, on all workers.
+    /// are due before it, which are at most what all streams of its class may have out, on all workers,
+    /// and what the other class is given between them.
     fn patience(&self, class: Class) -> Duration {
         let due = Duration::from_millis(if class == Class::Live { 300 } else { 4_000 });
-        let windows = self.hosts.len() * (self.script.workers + 2);
+        let windows = |class| {
+            let streams = self.hosts.iter().filter(|host| host.stream.options.class == class).count();
+            streams * (self.script.workers + 2)
+        };
+        let (live, bulk) = (windows(Class::Live), windows(Class::Bulk));
+        let windows = match class {
+            // At most one of a recording before each of them.
+            Class::Live => (2 * live).min(live + bulk),
+            // Speed is measured: what was expected to take so much may have taken twice that.
+            Class::Bulk => live + bulk * (1 + 2 * LIVE_PARTS as usize),
+        };
         // A call that fails is made again, window by window.
         let one = 2 * self.script.cost.of(1, self.frames_max);
         due + one * windows as u32 / self.script.workers as u32 + one * BATCH_MAX as u32
@@ -591,8 +603,10 @@ impl<'a> World<'a> {
             self.workers[worker].rest = batch.into();
             return;
         }
-        if self.workers[worker].rest.is_empty() {
-            self.queue.release();
+        if self.workers[worker].rest.is_empty()
+            && let Some(first) = self.workers[worker].first.take()
+        {
+            self.queue.release(first);
         }
         let took = self.now - self.workers[worker].started;
         let (class, frames) = (batch[0].1.class, batch.iter().map(|(_, e)| e.job.frames()).sum());
