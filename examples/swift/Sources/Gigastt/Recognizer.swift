@@ -17,7 +17,8 @@ public final class Recognizer: @unchecked Sendable {
     public let results: AsyncThrowingStream<Result, Error>
 
     init(handle pointer: OpaquePointer, sampleRate: Int32) {
-        handle = Handle(pointer)
+        let handle = Handle(pointer)
+        self.handle = handle
         self.sampleRate = sampleRate
         let reader = Reader(handle)
         results = AsyncThrowingStream<Result, Error>(unfolding: { try await reader.next() })
