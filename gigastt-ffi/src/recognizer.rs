@@ -72,8 +72,8 @@ pub unsafe extern "C" fn gigastt_recognizer_push_pcm(
 }
 
 /// As `gigastt_recognizer_push_pcm`, with samples of full scale 1. Any thread.
-/// Errors: `INVALID_AUDIO` for samples that are no finite numbers: what came before them is taken; else as
-/// `gigastt_recognizer_push_pcm`.
+/// Errors: `INVALID_AUDIO` when the first sample is no finite number; what comes before such a one is taken, so the
+/// error follows when the rest is pushed. Else as `gigastt_recognizer_push_pcm`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gigastt_recognizer_push_pcm_f32(
     recognizer: *mut gigastt_recognizer,

@@ -638,12 +638,18 @@ fn samples_that_are_no_numbers_are_refused() {
     let engine = engine(0);
     let recognizer = open(engine);
     let mut taken = 77;
-    let samples = [0.0, f32::NAN];
-    let (status, message) = failure(|error| {
+    let mut push = |samples: &[f32], error| {
+        let (data, count) = (samples.as_ptr(), samples.len());
         // SAFETY: the addresses are good.
-        unsafe { gigastt_recognizer_push_pcm_f32(recognizer, samples.as_ptr(), 2, &raw mut taken, error) }
-    });
-    assert_eq!((status, taken), (GIGASTT_INVALID_AUDIO, 77), "{message}");
-    assert!(message.contains('1'), "its place is named: {message}");
+        let status =
+            unsafe { gigastt_recognizer_push_pcm_f32(recognizer, data, count, &raw mut taken, error) };
+        (status, taken)
+    };
+    let samples = [0.0, f32::NAN];
+    assert_eq!(push(&samples, null_mut()), (GIGASTT_OK, 1), "what is before them is taken");
+    let (status, message) = failure(|error| push(&samples[1..], error).0);
+    assert_eq!(status, GIGASTT_INVALID_AUDIO, "{message}");
+    assert!(message.contains('0'), "its place is named: {message}");
+    assert_eq!(push(&[f32::INFINITY], null_mut()), (GIGASTT_INVALID_AUDIO, 1), "and no output is written");
     release(engine, recognizer);
 }
