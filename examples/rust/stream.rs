@@ -6,21 +6,24 @@
 
 #![allow(clippy::print_stdout)]
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 
 use gigastt_core::{EndpointRule, Engine, Event, Options, Recognizer, Result};
 
-fn main() -> Result<()> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::builder().threads(2).build()?;
     let mut recognizer = engine.recognizer(Options::new(16_000).endpoint(EndpointRule::assistant()))?;
 
-    let mut chunk = [0; 640];
-    while let Ok(()) = std::io::stdin().read_exact(&mut chunk) {
+    let mut chunk = Vec::new();
+    // 20 ms at a time, and what is left at the end.
+    while std::io::stdin().take(640).read_to_end(&mut chunk)? > 0 {
         let samples: Vec<i16> = chunk.as_chunks().0.iter().map(|s| i16::from_le_bytes(*s)).collect();
         push(&mut recognizer, &samples)?;
+        chunk.clear();
         while let Some(event) = recognizer.poll_event() {
             show(event);
         }
+        std::io::stdout().flush()?;
     }
     for segment in recognizer.finish()?.segments {
         println!("{}", segment.text);

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test stops where it fails.
 #![cfg(feature = "embedded-model")]
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use gigastt_core::{Class, EndpointRule, Engine, Event, Mode, Options, Recognizer, Segmentation, Transcript};
@@ -177,4 +179,30 @@ fn a_file_is_one_window_whatever_its_class() {
     let transcript = ENGINE.transcribe(samples.as_slice(), &options).unwrap();
     assert_eq!(transcript.segments.len(), 1);
     assert_eq!(transcript.text, spoken("sample_04"));
+}
+
+/// What a program of `examples/rust` writes for this input.
+fn example(name: &str, arguments: &[PathBuf], input: &[u8]) -> String {
+    let tests = std::env::current_exe().unwrap();
+    let program = tests.parent().and_then(Path::parent).unwrap().join("examples").join(name);
+    assert!(
+        program.is_file(),
+        "`cargo test` without `--test`, or `cargo build --examples`, builds {program:?}"
+    );
+    let piped = || Stdio::piped();
+    let mut child = Command::new(program).args(arguments).stdin(piped()).stdout(piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{name}: {}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_examples_write_what_is_said() {
+    let said = spoken("sample_08");
+    let transcribed = example("transcribe", &[sample("sample_08.wav")], &[]);
+    assert_eq!(transcribed.lines().last(), Some(said.as_str()));
+    let samples: Vec<u8> = pcm("sample_08").iter().flat_map(|s| s.to_le_bytes()).collect();
+    let live = example("stream", &[], &samples);
+    assert_eq!(live.rsplit('\r').next().map(str::trim), Some(said.as_str()), "{live}");
 }
