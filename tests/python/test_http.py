@@ -189,6 +189,16 @@ def test_what_is_too_large(service):
     assert answer.startswith(b"HTTP/1.1 413") and b"payload_too_large" in answer
 
 
+def test_a_form_that_does_not_end_is_too_large(service):
+    """What stands before a field is held in memory until it ends, and nobody says how long it will be."""
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+    file = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n' + SAMPLE.read_bytes()
+    for begun in [b"x", b"--b\r\nX: ", file + b"\r\n--b\r\nX: ", file]:
+        body = (begun if n == 0 else b"x" * 100_000 for n in range(60))
+        answer = service.http.post("/v1/audio/transcriptions", content=body, headers=kind)
+        refused(answer, 413, "payload_too_large")
+
+
 def test_what_is_too_long(service):
     # 6 kbit/s of silence in opus would be hours; a wav of zeros at 8 kHz is as long as it says.
     seconds = 301

@@ -1,10 +1,11 @@
 //! `POST /v1/audio/transcriptions`: as OpenAI's service of that name takes and answers it.
 
 use axum::Json;
-use axum::extract::multipart::{Field, MultipartRejection};
-use axum::extract::{Multipart, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::extract::multipart::{Field, MultipartError};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::TryStreamExt as _;
 use gigastt_core::{Final, Transcript};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -44,12 +45,11 @@ struct Form {
 pub(crate) async fn transcriptions(
     State(app): State<App>,
     wishes: Wishes,
-    headers: HeaderMap,
-    form: Result<Multipart, MultipartRejection>,
+    request: Request,
 ) -> Result<Response, Refusal> {
-    let form = form.map_err(|error| Refusal::bad_request("bad_request", error.body_text()))?;
     let rule = wishes.rule("file")?;
-    let bounds = bounds(&app, &headers)?;
+    let bounds = bounds(&app, request.headers())?;
+    let form = form(request, bounds).await?;
     let (begun, beginning) = oneshot::channel();
     // A task of its own, because a streamed answer begins while the form is still being read.
     let task = tokio::spawn(read(form, bounds, upload::place(&app).await?, begun));
@@ -72,6 +72,13 @@ pub(crate) async fn transcriptions(
     limited(&app, work).await
 }
 
+/// The form in a body. All of it is within the limit: what stands around the fields is held in memory until it ends.
+async fn form(mut request: Request, bounds: Bounds) -> Result<Multipart, Refusal> {
+    DefaultBodyLimit::max(usize::try_from(bounds.bytes).unwrap_or(usize::MAX)).apply(&mut request);
+    let form = Multipart::from_request(request, &()).await;
+    form.map_err(|error| Refusal::bad_request("bad_request", error.body_text()))
+}
+
 /// Reads a form; where its file begins, the fields so far and the audio are handed over.
 async fn read(
     mut form: Multipart,
@@ -79,9 +86,10 @@ async fn read(
     place: Place,
     begun: oneshot::Sender<(Form, Pieces)>,
 ) -> Result<Form, Refusal> {
+    let broken = |error: MultipartError| broken(&error, bounds);
     let (mut fields, mut begun) = (Form::default(), Some((begun, place)));
     for _ in 0..FIELDS_MAX {
-        let Some(field) = form.next_field().await.map_err(|error| broken(&error))? else {
+        let Some(field) = form.next_field().await.map_err(broken)? else {
             return match begun {
                 None => Ok(fields),
                 Some(_) => Err(Refusal::bad_request("empty_body", "The form has no field `file`")),
@@ -96,19 +104,19 @@ async fn read(
                 if begun.send((fields, pieces)).is_err() {
                     return Ok(fields);
                 }
-                inlet.fill(field).await?;
+                inlet.fill(field.map_err(broken)).await?;
             }
-            "response_format" => fields.format = format(&text(field).await?)?,
-            "stream" => fields.stream = matches!(text(field).await?.as_str(), "true" | "True" | "1"),
-            _ => drop(text(field).await?),
+            "response_format" => fields.format = format(&text(field, bounds).await?)?,
+            "stream" => fields.stream = matches!(text(field, bounds).await?.as_str(), "true" | "True" | "1"),
+            _ => drop(text(field, bounds).await?),
         }
     }
     Err(Refusal::bad_request("bad_request", format!("The form has more than {FIELDS_MAX} fields")))
 }
 
-async fn text(mut field: Field<'_>) -> Result<String, Refusal> {
+async fn text(mut field: Field<'_>, bounds: Bounds) -> Result<String, Refusal> {
     let mut text = Vec::new();
-    while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
+    while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error, bounds))? {
         text.extend_from_slice(&chunk);
         if text.len() > FIELD_MAX {
             let message = format!("A field of the form has more than {FIELD_MAX} bytes");
@@ -118,8 +126,11 @@ async fn text(mut field: Field<'_>) -> Result<String, Refusal> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-fn broken(error: &axum::extract::multipart::MultipartError) -> Refusal {
-    Refusal::bad_request("bad_request", error.body_text())
+fn broken(error: &MultipartError, bounds: Bounds) -> Refusal {
+    match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::too_large(bounds.bytes),
+        _ => Refusal::bad_request("bad_request", error.body_text()),
+    }
 }
 
 fn format(name: &str) -> Result<Format, Refusal> {

@@ -104,6 +104,13 @@ impl From<Error> for Refusal {
     }
 }
 
+/// A body that broke off.
+impl From<axum::Error> for Refusal {
+    fn from(_: axum::Error) -> Self {
+        Self::bad_request("bad_request", "The body ended early")
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let retry_after_ms =

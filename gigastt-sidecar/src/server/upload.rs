@@ -101,9 +101,9 @@ impl Inlet {
     ///
     /// # Errors
     /// When it is too large, does not go on, or ends early. The decoder is told the same.
-    pub(crate) async fn fill<E>(
+    pub(crate) async fn fill(
         &mut self,
-        body: impl Stream<Item = Result<Bytes, E>>,
+        body: impl Stream<Item = Result<Bytes, impl Into<Refusal>>>,
     ) -> Result<(), Refusal> {
         let mut body = std::pin::pin!(body);
         // Only the time that the client takes counts, not ours.
@@ -117,9 +117,7 @@ impl Inlet {
             let chunk = match arrived {
                 Ok(None) => return Ok(()),
                 Ok(Some(Ok(chunk))) => chunk,
-                Ok(Some(Err(_))) => {
-                    return self.fail(Refusal::bad_request("bad_request", "The body ended early"));
-                }
+                Ok(Some(Err(error))) => return self.fail(error.into()),
                 Err(_) => return self.fail(Refusal::stalled()),
             };
             if chunk.len() as u64 > self.left {
@@ -299,7 +297,7 @@ mod tests {
         let wav = include_bytes!("../../../tests/samples/sample_00.wav");
         for (limit, fits) in [(wav.len() as u64, true), (wav.len() as u64 - 1, false)] {
             let (mut inlet, mut pieces) = begin(Bounds { bytes: limit, audio_secs: 60 }, a_place());
-            let chunks = wav.chunks(1000).map(|chunk| Ok::<_, ()>(Bytes::copy_from_slice(chunk)));
+            let chunks = wav.chunks(1000).map(|chunk| Ok::<_, Refusal>(Bytes::copy_from_slice(chunk)));
             let fill = async move { inlet.fill(futures_util::stream::iter(chunks)).await };
             let drain = async {
                 let mut last = None;
@@ -320,7 +318,7 @@ mod tests {
         for (audio_secs, code) in [(2, None), (1, Some("audio_too_long"))] {
             let (mut inlet, mut pieces) = begin(Bounds { bytes: 1 << 20, audio_secs }, a_place());
             let fill = async move {
-                inlet.fill(futures_util::stream::iter([Ok::<_, ()>(Bytes::from_static(wav))])).await
+                inlet.fill(futures_util::stream::iter([Ok::<_, Refusal>(Bytes::from_static(wav))])).await
             };
             let drain = async {
                 let mut last = None;
@@ -335,7 +333,7 @@ mod tests {
     }
 
     /// A body in pieces of `size` bytes, one each `every`.
-    fn trickle(size: usize, every: Duration) -> impl Stream<Item = Result<Bytes, ()>> {
+    fn trickle(size: usize, every: Duration) -> impl Stream<Item = Result<Bytes, Refusal>> {
         futures_util::stream::unfold((), move |()| async move {
             tokio::time::sleep(every).await;
             Some((Ok(Bytes::from(vec![0; size])), ()))
