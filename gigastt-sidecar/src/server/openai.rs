@@ -219,4 +219,9 @@ impl Teller for Deltas {
     fn end(&mut self) -> Option<String> {
         Some(line(&json!({"type": "transcript.text.done", "text": self.joined.whole()})) + "data: [DONE]\n\n")
     }
+
+    fn cut(&mut self) -> Option<String> {
+        // A delta does not say that it is the last one.
+        Some(self.trouble(Refusal::shutting_down().into()))
+    }
 }

@@ -76,6 +76,8 @@ pub(crate) trait Teller {
     fn trouble(&mut self, trouble: Trouble) -> String;
     /// The last line of a recording that was heard to its end, if any.
     fn end(&mut self) -> Option<String>;
+    /// The last line, behind the last final, of one whose rest was not heard, because the service goes away; if any.
+    fn cut(&mut self) -> Option<String>;
 }
 
 /// The objects of the WebSocket.
@@ -100,6 +102,11 @@ impl Teller for Objects {
     fn end(&mut self) -> Option<String> {
         None
     }
+
+    fn cut(&mut self) -> Option<String> {
+        // The final says it.
+        None
+    }
 }
 
 /// An object as an event.
@@ -116,7 +123,7 @@ async fn tell(
     send: mpsc::Sender<Bytes>,
 ) {
     let limit = tokio::time::Instant::now() + app.settings.load().request_timeout;
-    let (mut stopped, mut complete) = (false, false);
+    let (mut stopped, mut ended) = (false, None);
     let outcome = loop {
         tokio::select! {
             biased;
@@ -140,14 +147,16 @@ async fn tell(
                     }
                 }
                 Ok(Some(Event::Final(utterance))) => {
-                    complete |= matches!(
-                        utterance.endpoint_reason,
-                        EndpointReason::Finish | EndpointReason::Shutdown
-                    );
+                    ended = Some(utterance.endpoint_reason);
                     let _ = send.try_send(teller.last(&utterance).into());
                 }
                 Ok(Some(Event::SpeechStarted { .. } | Event::End(_))) => {}
-                Ok(None) if stopped && !complete => break Ok(Some(teller.last(&silence(EndpointReason::Shutdown)))),
+                Ok(None) if stopped && ended != Some(EndpointReason::Finish) => {
+                    if ended != Some(EndpointReason::Shutdown) {
+                        let _ = send.try_send(teller.last(&silence(EndpointReason::Shutdown)).into());
+                    }
+                    break Ok(teller.cut());
+                }
                 Ok(None) => break Ok(teller.end()),
                 Err(refusal) => break Err(refusal),
             },

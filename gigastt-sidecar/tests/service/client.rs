@@ -149,14 +149,26 @@ impl Upload {
         Self::send(port, path, pcm, 1).await
     }
 
+    /// Sends a form that asks for events, with a recording to which more is promised.
+    pub(crate) async fn form(port: u16, path: &str, pcm: &[u8]) -> Self {
+        let fields = "--x\r\nContent-Disposition: form-data; name=\"stream\"\r\n\r\ntrue\r\n\
+                      --x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n";
+        let body = [fields.as_bytes(), &wav_head(), pcm].concat();
+        Self::send_as("multipart/form-data; boundary=x", port, path, &body, 2).await
+    }
+
     async fn send(port: u16, path: &str, pcm: &[u8], promised: usize) -> Self {
+        Self::send_as("audio/wav", port, path, &[&wav_head(), pcm].concat(), promised).await
+    }
+
+    async fn send_as(kind: &str, port: u16, path: &str, body: &[u8], promised: usize) -> Self {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("a connection");
-        let wav = [&wav_head(), pcm].concat();
-        let length = promised * wav.len();
+        let length = promised * body.len();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {kind}\r\n\
+             Content-Length: {length}\r\n\r\n"
         );
-        stream.write_all(&[head.as_bytes(), &wav].concat()).await.expect("an open connection");
+        stream.write_all(&[head.as_bytes(), body].concat()).await.expect("an open connection");
         Self { stream, answer: Vec::new() }
     }
 

@@ -113,6 +113,24 @@ async fn a_drain_over_a_slow_model_loses_no_final() {
     assert_eq!(drained.await.expect("no panic"), Ended::Drained);
 }
 
+/// What a client of OpenAI's interface has at the end of a drain is not passed off as the whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_cuts_a_streamed_form_and_says_so() {
+    let service = start(Script::default(), "").await;
+    let twice = [speech(1), constant(0, 2), speech(1)].concat();
+    let path = "/v1/audio/transcriptions?endpoint=dictation";
+    let mut form = Upload::form(service.port, path, &twice).await;
+    form.until(r#""delta":"w1"#).await;
+    let drained = tokio::spawn(service.end());
+    let answer = form.rest().await;
+    let events: Vec<_> = answer.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    let [first, .., last] = &events[..] else { panic!("{answer}") };
+    assert!(first.contains("transcript.text.delta"), "{answer}");
+    assert!(last.contains(r#""type":"error""#) && last.contains(r#""code":"shutting_down""#), "{answer}");
+    assert!(!answer.contains("transcript.text.done") && !answer.contains("[DONE]"), "{answer}");
+    assert_eq!(drained.await.expect("no panic"), Ended::Drained);
+}
+
 /// A model that hangs does not hold the finals up: what was recognised is told in time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hung_model_does_not_keep_clients_from_their_final() {
