@@ -134,6 +134,82 @@ def test_off_loopback_it_says_what_is_missing(service, tmp_path):
         assert page.notice().endswith(f"--allow-origin http://stt.example:{service.port}")
 
 
+def test_without_a_clipboard_of_the_browser_the_text_is_copied(program, tmp_path):
+    with running(program, tmp_path, "--cors-allow-any") as service:
+        with browsing(tmp_path, "--host-resolver-rules=MAP stt.example 127.0.0.1") as page:
+            page.show(url(service, "stt.example"))
+            assert page.evaluate("navigator.clipboard === undefined")
+            page.choose(SAMPLE)
+            page.until(f"document.querySelector('.final') && {IDLE}")
+            page.click("#copy")
+            page.until("document.querySelector('#copy span').textContent === 'Скопировано'")
+            page.evaluate("document.getElementById('settings').open = true, document.getElementById('key').focus()")
+            page.call("Input.dispatchKeyEvent", type="keyDown", commands=["paste"])
+            assert page.evaluate("document.getElementById('key').value") == page.text()
+            page.evaluate("document.execCommand = () => false")
+            page.click("#copy")
+            page.until("document.querySelector('#copy span').textContent === 'Не скопировано'")
+
+
+def test_a_drain_in_the_middle_of_a_recording_is_told(program, tmp_path):
+    """What was heard of it until then is shown, but it is not the whole."""
+    with running(program, tmp_path) as service, browsing(tmp_path) as page:
+        page.show(url(service))
+        # A body without an end, in the place of a long recording.
+        page.evaluate("""
+            (() => {
+                const whole = window.fetch;
+                window.fetch = (where, options) => {
+                    if (!options.body) return whole(where, options);
+                    const final = { type: "final", text: "и", words: [], endpoint_reason: "shutdown" };
+                    return Promise.resolve(new Response(`data: ${JSON.stringify(final)}\\n\\n`));
+                };
+            })()
+        """)
+        page.choose(SAMPLE)
+        page.until("document.querySelector('.alarm')")
+        assert "перезапускается" in page.notice()
+
+
+def test_a_key_that_cannot_be_shown(service, speech, tmp_path):
+    """The browser would say which key it was; and the microphone is given back."""
+    with browsing(tmp_path, *microphone(speech)) as page:
+        page.show(url(service))
+        page.evaluate("""
+            (() => {
+                const devices = navigator.mediaDevices;
+                const ask = devices.getUserMedia.bind(devices);
+                devices.getUserMedia = async (wishes) => (window.given = await ask(wishes));
+                document.getElementById("key").value = "c2VjcmV0/w==";
+            })()
+        """)
+        for begin in [lambda: page.click(RECORD), lambda: page.choose(SAMPLE)]:
+            begin()
+            page.until(f"document.querySelector('.alarm') && {IDLE}")
+            assert "ключ" in page.notice().lower() and "c2VjcmV0" not in page.notice()
+            page.until("document.activeElement.id === 'key'")
+        assert page.evaluate("window.given.getTracks().map(track => track.readyState)") == ["ended"]
+
+
+def test_the_page_leaves_its_reader_the_requests_that_he_may_make(program, speech, tmp_path):
+    limit = ["--rate-limit-per-minute", 1, "--rate-limit-burst", 2, "--metrics", "--metrics-listen", "127.0.0.1:0"]
+    with running(program, tmp_path, *limit) as service, browsing(tmp_path, *microphone(speech, loop=True)) as page:
+
+        def rejected():
+            return service.metrics()["gigastt_rate_limit_rejections_total"]
+
+        page.show(url(service))
+        page.until("document.querySelector('#load output').textContent.includes('%')")
+        page.evaluate("new Promise(resolve => setTimeout(resolve, 3_000))")
+        # The second request is the conversation. The question that comes with it is told to wait, and does.
+        page.click(RECORD)
+        page.until("document.querySelector('#said .final')")
+        page.evaluate("new Promise(resolve => setTimeout(resolve, 3_000))")
+        page.click(RECORD)
+        page.until(IDLE)
+        assert rejected() == 1
+
+
 def test_keys(program, speech, tmp_path):
     keys = tmp_path / "keys"
     keys.write_text("open-sesame\n")

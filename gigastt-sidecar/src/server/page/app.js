@@ -9,7 +9,7 @@ import { Transcript } from "./transcript.js";
 const AGAIN = [1001, 1006, 1012, 1013];
 
 /** Troubles that a new attempt does not mend. */
-const HOPELESS = ["origin_denied", "unauthorized", "no_websocket"];
+const HOPELESS = ["origin_denied", "unauthorized", "bad_key", "no_websocket"];
 
 /** Waits before the attempts, in milliseconds; after the last one it is given up. */
 const WAITS = [250, 500, 1_000, 2_000, 4_000, 8_000];
@@ -18,8 +18,10 @@ const WAITS = [250, 500, 1_000, 2_000, 4_000, 8_000];
 const LATENCIES = 15;
 const LATENCY_MAX = 2;
 
-/** How often the service is asked how busy it is, in milliseconds. */
+/** How often the service is asked how busy it is, in milliseconds: who listens wants to know, and who does not keeps
+ * his requests for what he does next. */
 const ASK_EVERY = 2_000;
+const ASK_SELDOM = 20_000;
 
 const at = (id) => document.getElementById(id);
 const transcript = new Transcript(at("said"));
@@ -82,6 +84,7 @@ class Listening {
   #began() {
     if (this.#attempts > 0) tell("");
     this.#attempts = 0;
+    ask();
   }
 
   #message(message, conversation) {
@@ -144,6 +147,7 @@ class Reading {
     for await (const message of transcribe(this.#file, key(), this.#leaving.signal)) {
       if (message.type === "error") throw new Trouble(message.code, message.message);
       show(message, 0);
+      if (message.endpoint_reason === "shutdown") throw new Trouble("shutting_down");
     }
     transcript.settle();
     done(this, null);
@@ -175,7 +179,7 @@ function done(ended, trouble) {
   nameRecord();
   if (trouble) tell(say[trouble.code] ?? trouble.message, true);
   else if (!at("notice").classList.contains("alarm")) tell(transcript.text ? "" : say.nothing);
-  if (trouble?.code === "unauthorized") {
+  if (["unauthorized", "bad_key"].includes(trouble?.code)) {
     at("settings").open = true;
     at("key").focus();
   }
@@ -222,11 +226,37 @@ function meter(id, value, text) {
   element.querySelector("output").textContent = text;
 }
 
+/** When the service may be asked again, and the timer that asks it. */
+let askFrom = 0;
+let asking;
+
 async function ask() {
-  if (document.hidden) return;
-  const { id, data, load, pool_available: room } = await service(key()).catch(() => ({}));
-  if (id ?? data) at("model").textContent = id ?? say.loading;
-  if (load !== undefined) meter("load", load, `${Math.round(load * 100)} % · ${say.room(room)}`);
+  clearTimeout(asking);
+  if (!document.hidden && performance.now() >= askFrom) {
+    const { id, data, load, pool_available: room, wait } = await service(key()).catch(() => ({}));
+    if (id ?? data) at("model").textContent = id ?? say.loading;
+    if (load !== undefined) meter("load", load, `${Math.round(load * 100)} % · ${say.room(room)}`);
+    if (wait) askFrom = performance.now() + wait;
+  }
+  clearTimeout(asking); // Or two that began side by side go on for ever.
+  asking = setTimeout(ask, activity instanceof Listening ? ASK_EVERY : ASK_SELDOM);
+}
+
+/** Puts the text where it can be pasted; whether that went well. */
+async function copy(text) {
+  if (navigator.clipboard) {
+    const copied = navigator.clipboard.writeText(text);
+    return copied.then(() => true).catch(() => false);
+  }
+  // Pages that are not secure have none.
+  const give = (event) => {
+    event.clipboardData.setData("text/plain", text);
+    event.preventDefault();
+  };
+  document.addEventListener("copy", give);
+  const copied = document.execCommand("copy");
+  document.removeEventListener("copy", give);
+  return copied;
 }
 
 function decimal(value) {
@@ -267,8 +297,7 @@ at("times").onclick = ({ currentTarget: button }) => {
   button.setAttribute("aria-pressed", String(document.body.classList.toggle("times")));
 };
 at("copy").onclick = async ({ currentTarget: button }) => {
-  await navigator.clipboard?.writeText(transcript.text);
-  button.querySelector("span").textContent = say.copied;
+  button.querySelector("span").textContent = (await copy(transcript.text)) ? say.copied : say.not_copied;
   setTimeout(() => (button.querySelector("span").textContent = say.copy), 1_500);
 };
 
@@ -302,4 +331,3 @@ document.addEventListener("click", ({ target }) => {
 });
 
 ask();
-setInterval(ask, ASK_EVERY);

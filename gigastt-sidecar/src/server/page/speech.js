@@ -14,6 +14,9 @@ const MARKS_MAX = 1_500;
 /** How long the last words and Close are awaited after `stop`, in milliseconds. */
 const STOP_WAIT = 20_000;
 
+/** What a subprotocol can hold, and what keys are therefore made of: a token of RFC 9110, section 5.6.2. */
+const TOKEN = /^[\w!#$%&'*+.^`|~-]*$/;
+
 /** An error with a code of the service or of this page. */
 export class Trouble extends Error {
   constructor(code, message = code) {
@@ -105,6 +108,8 @@ export class Conversation {
     const url = new URL("v1/ws", document.baseURI);
     url.protocol = url.protocol.replace("http", "ws");
     const { key } = this.#options;
+    // The browser would tell the key with what is wrong with it; `whyNot` tells it without.
+    if (!TOKEN.test(key)) return this.#on.end(1006);
     const socket = new WebSocket(url, key ? ["gigastt", `gigastt.key.${key}`] : ["gigastt"]);
     socket.onmessage = ({ data }) => this.#message(JSON.parse(data));
     socket.onclose = ({ code }) => this.#on.end(code);
@@ -190,10 +195,11 @@ export async function whyNot(key) {
   return new Trouble("no_websocket");
 }
 
-/** What runs there, and how busy it is. */
+/** What runs there, and how busy it is; or how many milliseconds it wants to be left alone. */
 export async function service(key) {
   const headers = authorization(key);
   const response = await fetch(new URL("v1/models", document.baseURI), { headers });
+  if (response.status === 429) return { wait: Number(response.headers.get("retry-after")) * 1_000 };
   return response.ok ? response.json() : {};
 }
 
@@ -208,5 +214,6 @@ async function post(path, body, key, signal) {
 }
 
 function authorization(key) {
+  if (!TOKEN.test(key)) throw new Trouble("bad_key");
   return key ? { authorization: `Bearer ${key}` } : {};
 }
