@@ -58,17 +58,25 @@ impl Keys {
     /// Reads them, one a line; empty lines and those that begin with `#` are none.
     ///
     /// # Errors
-    /// When the file cannot be read or holds none: then nobody could come in.
+    /// When the file cannot be read or holds none: then nobody could come in. When a key is no token of RFC 9110:
+    /// no subprotocol could hold it, so browsers could not show it.
     pub(crate) fn read(path: &std::path::Path) -> std::io::Result<Self> {
         let named =
             |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         let text = std::fs::read_to_string(path).map_err(named)?;
-        let keys: Vec<_> = text
-            .lines()
-            .map(str::trim)
-            .filter(|key| !key.is_empty() && !key.starts_with('#'))
-            .map(str::to_owned)
-            .collect();
+        let mut keys = Vec::new();
+        for (number, key) in (1..).zip(text.lines().map(str::trim)) {
+            if key.is_empty() || key.starts_with('#') {
+                continue;
+            }
+            if !key.bytes().all(is_token) {
+                return Err(named(std::io::Error::other(format!(
+                    "line {number}: expected a key of letters, digits and {MARKS}; \
+                     `openssl rand -hex 32` makes one"
+                ))));
+            }
+            keys.push(key.to_owned());
+        }
         if keys.is_empty() {
             return Err(named(std::io::Error::other("expected a key on a line, found none")));
         }
@@ -86,6 +94,13 @@ impl Keys {
             self.0.iter().fold(Choice::from(0), |found, key| found | key.as_bytes().ct_eq(shown.as_bytes()));
         found.into()
     }
+}
+
+/// What a token of RFC 9110, section 5.6.2, may have beside letters and digits.
+const MARKS: &str = "!#$%&'*+-.^_`|~";
+
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || MARKS.as_bytes().contains(&byte)
 }
 
 /// Turns away who shows no key, where keys are asked for.
@@ -182,5 +197,17 @@ mod tests {
         assert_eq!(Keys::read(&path).expect("keys"), Keys(vec!["first".into(), "second".into()]));
         std::fs::write(&path, "# none\n").expect("a file");
         assert!(Keys::read(&path).is_err());
+    }
+
+    #[test]
+    fn a_key_that_browsers_cannot_show_is_refused_and_not_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("keys");
+        for key in ["c2VjcmV0/w==", "se cret", "s\u{435}cret"] {
+            std::fs::write(&path, format!("# ours\nfirst\n{key}\n")).expect("a file");
+            let error = Keys::read(&path).expect_err("no token").to_string();
+            assert!(error.contains("keys: line 3: ") && error.contains("openssl"), "{error}");
+            assert!(!error.contains(key), "{error}");
+        }
     }
 }
