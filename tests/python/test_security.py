@@ -13,6 +13,7 @@ from conftest import ROOT
 from service import PATIENCE, configure, finals, pcm, receive, rest, running, until
 
 SAMPLE = ROOT / "tests" / "samples" / "sample_00.wav"
+LONG = ROOT / "tests" / "samples" / "long_00.wav"
 STOP = json.dumps({"type": "stop"})
 
 
@@ -123,6 +124,32 @@ def test_metrics_have_their_names_and_no_raw_path(program, tmp_path):
         assert build == f'gigastt_build_info{{version="{service.http.get("/health").json()["version"]}"}}'
         for reason in ["shutdown", "session_cap", "idle", "client", "error"]:
             assert metrics[f'gigastt_ws_cancelled_total{{reason="{reason}"}}'] == 0
+
+
+def test_only_what_waits_of_live_speech_is_lag(program, tmp_path):
+    """A final settles it, and a recording has its share of work in hand by design."""
+    flags = ["--metrics", "--metrics-listen", "127.0.0.1:0"]
+    with running(program, tmp_path, *flags) as service:
+
+        def lag():
+            return service.metrics()["gigastt_audio_buffer_seconds"]
+
+        with service.connect("/v1/ws?endpoint=manual") as client:
+            receive(client)
+            configure(client)
+            client.send(pcm(SAMPLE))
+            until(lambda: lag() > 1)
+            client.send('{"type":"Finalize"}')
+            while receive(client)["type"] != "final":
+                pass
+            until(lambda: lag() < 0.1)
+        heard = service.metrics()["gigastt_audio_seconds_total"]
+        with socket.create_connection(("127.0.0.1", service.port), PATIENCE) as upload:
+            wav = LONG.read_bytes()[:400_000]
+            head = f"POST /v1/transcribe HTTP/1.1\r\nHost: x\r\nContent-Length: {len(wav) + 1_000_000}\r\n\r\n"
+            upload.sendall(head.encode() + wav)
+            until(lambda: service.metrics()["gigastt_audio_seconds_total"] > heard + 11)
+            assert lag() < 0.1
 
 
 def test_tls(program, tmp_path):

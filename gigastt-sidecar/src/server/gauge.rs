@@ -28,7 +28,7 @@ impl Gauge {
         Self { metrics, state: None, heard_s: 0.0, buffered_s: 0.0, front_end_s: 0.0, marks, ending: None }
     }
 
-    /// Counts the stream in its state.
+    /// Counts the live stream in its state, and what of its audio is in no final yet.
     pub(crate) fn look(&mut self, state: &'static str, recognizer: Option<&Recognizer>) {
         if self.state != Some(state) {
             self.leave();
@@ -38,9 +38,9 @@ impl Gauge {
                 self.ending = Some(Instant::now());
             }
         }
-        if recognizer.is_none() {
-            self.buffer(0.0);
-        }
+        // Here and not when audio is taken: a final settles it as well. What a recording has in hand is its share
+        // of work, not lag, and nobody calls this for one.
+        self.buffer(recognizer.map(Recognizer::stats).map_or(0.0, |stats| stats.heard_s - stats.settled_s));
     }
 
     /// The recognizer took audio.
@@ -52,7 +52,6 @@ impl Gauge {
             .with_label_values(&["features"])
             .inc_by((stats.front_end_s - self.front_end_s).max(0.0));
         (self.heard_s, self.front_end_s) = (stats.heard_s, stats.front_end_s);
-        self.buffer(stats.heard_s - stats.settled_s);
         if self.marks.len() == MARKS_MAX {
             self.marks.pop_front();
         }
