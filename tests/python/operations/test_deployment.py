@@ -70,6 +70,13 @@ def test_nginx_reads_its_file(tmp_path):
     run(shutil.which("nginx") or "/usr/sbin/nginx", "-t", "-p", tmp_path, "-c", tmp_path / "nginx.conf")
 
 
+def test_nginx_waits_as_long_as_the_service(program):
+    """A long recording is answered at once, after all of it was recognised."""
+    waits = int(re.search(r"proxy_read_timeout (\d+)s;", (DEPLOYMENT / "nginx.conf").read_text()).group(1))
+    said = re.search(r"--request-timeout-secs.*?\[default: (\d+)\]", run(program, "serve", "--help"), re.DOTALL)
+    assert waits > int(said.group(1))
+
+
 def test_the_service_reads_its_settings(program, tmp_path):
     settings = (DEPLOYMENT / "gigastt.toml").read_text()
     path = tmp_path / "gigastt.toml"
