@@ -365,6 +365,8 @@ def test_what_cannot_be_served_is_said(program, tmp_path):
     assert "nothing" in fails("--config", tmp_path / "nothing")
     assert "keys" in fails("--api-key-file", tmp_path / "keys")
     assert "cert" in fails("--tls-cert", tmp_path / "cert", "--tls-key", tmp_path / "key")
+    (tmp_path / "wrong.toml").write_text('log_level = "inof"')
+    assert "log_level: expected off, error" in fails("--config", tmp_path / "wrong.toml")
     with running(program, tmp_path, "--host", "0.0.0.0", "--bind-all") as service:
         assert service.http.get("/health").status_code == 200
 

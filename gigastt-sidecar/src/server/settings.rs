@@ -262,6 +262,13 @@ impl Settings {
             (Some(cert), Some(key)) => Some((cert.clone(), key.clone())),
             _ => return Err(Unusable("tls_cert and tls_key: expected both or none, found one".into())),
         };
+        if let Some(level) =
+            given.log_level.as_deref().filter(|level| level.parse::<log::LevelFilter>().is_err())
+        {
+            return Err(Unusable(format!(
+                "log_level: expected off, error, warn, info, debug or trace, found {level}"
+            )));
+        }
         let host = host(given)?;
         Ok(Self {
             address: SocketAddr::new(host, given.port.unwrap_or(9_876)),
@@ -387,6 +394,8 @@ mod tests {
         let most = given("max_session_secs = 9223372036854775807\nidle_timeout_secs = 9223372036854775807");
         let settings = Settings::new(&most).expect("large numbers");
         assert!(settings.max_session.is_some_and(|cap| cap.checked_add(settings.idle_timeout).is_some()));
+        let wrong = Settings::new(&given("log_level = \"inof\"")).expect_err("no level").to_string();
+        assert_eq!(wrong, "log_level: expected off, error, warn, info, debug or trace, found inof");
         let wrong = Settings::new(&given("max_sessions = 0")).expect_err("a bound of 0");
         assert_eq!(wrong.to_string(), "max_sessions: expected at least 1, found 0");
     }
