@@ -338,13 +338,15 @@ def test_variables_flags_and_the_file(program, tmp_path):
         assert limits(service) == (11, 33)
     with running(program, tmp_path, "--idle-timeout-secs", 44, **variables) as service:
         assert limits(service) == (44, 33)
-        file.write_text('idle_timeout_secs = 55\nbody_limit_bytes = 77\nmax_sessions = 5\n')
+        file.write_text('idle_timeout_secs = 55\nbody_limit_bytes = 77\nmax_sessions = 1\n')
         service.signal(signal.SIGHUP)
         until(lambda: service.http.post("/v1/transcribe", content=b"x" * 78).status_code == 413)
         assert limits(service) == (44, 33)
         told = [line for line in service.log.splitlines() if "setting changed" in line]
         assert any('body_limit_bytes' in line and "default" in line and "77" in line for line in told), told
         assert any("max_sessions" in line and "next start" in line for line in told), told
+        with service.connect() as first, service.connect() as second:
+            assert receive(first)["type"] == receive(second)["type"] == "ready"
         file.write_text("nonsense = 1")
         service.signal(signal.SIGHUP)
         until(lambda: "the settings stay as they were" in service.log)
@@ -363,10 +365,10 @@ def test_what_cannot_be_served_is_said(program, tmp_path):
     assert "--bind-all" in fails("--host", "0.0.0.0")
     assert "expected an IP address" in fails("--host", "example.org")
     assert "nothing" in fails("--config", tmp_path / "nothing")
-    assert "keys" in fails("--api-key-file", tmp_path / "keys")
-    assert "cert" in fails("--tls-cert", tmp_path / "cert", "--tls-key", tmp_path / "key")
     (tmp_path / "wrong.toml").write_text('log_level = "inof"')
     assert "log_level: expected off, error" in fails("--config", tmp_path / "wrong.toml")
+    assert "keys" in fails("--api-key-file", tmp_path / "keys")
+    assert "cert" in fails("--tls-cert", tmp_path / "cert", "--tls-key", tmp_path / "key")
     with running(program, tmp_path, "--host", "0.0.0.0", "--bind-all") as service:
         assert service.http.get("/health").status_code == 200
 

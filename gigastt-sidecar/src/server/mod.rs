@@ -246,7 +246,9 @@ async fn follow(app: &App, mut settings: Changing) -> Infallible {
                 tracing::warn!("TLS is turned on or off from the next start");
             }
         }
-        app.settings.store(Arc::new(now));
+        // The engine has room for those of the start.
+        let max_sessions = app.settings.load().max_sessions;
+        app.settings.store(Arc::new(Settings { max_sessions, ..now }));
     }
     std::future::pending().await
 }
