@@ -75,6 +75,7 @@ pub(crate) fn room(engine: &Engine, sessions_max: usize) -> Result<()> {
 
 /// How a refusal is told.
 pub(crate) fn trouble(kind: ErrorKind, retry_after: Duration) -> Trouble {
+    let retry_after = retry_after.max(Duration::from_secs(1));
     let retry_after_ms = Some(u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX));
     match kind {
         ErrorKind::Busy | ErrorKind::Timeout => Trouble {
@@ -109,6 +110,12 @@ mod tests {
     /// Nobody wakes the first in the line, so time passes until he asks again.
     async fn later() {
         tokio::time::advance(2 * ASK_EVERY).await;
+    }
+
+    #[test]
+    fn a_refusal_has_a_hint_also_where_nobody_waits() {
+        assert_eq!(trouble(ErrorKind::Busy, Duration::ZERO).retry_after_ms, Some(1_000));
+        assert_eq!(trouble(ErrorKind::Busy, LONG).retry_after_ms, Some(60_000));
     }
 
     #[tokio::test(start_paused = true)]
