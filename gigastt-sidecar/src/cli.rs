@@ -558,6 +558,34 @@ mod tests {
     }
 
     #[test]
+    fn the_page_lists_every_setting_of_the_service() {
+        let mut cli = Cli::command();
+        let serve = cli.find_subcommand_mut("serve").expect("a subcommand");
+        let file = toml_names();
+        for arg in serve.get_arguments().filter(|arg| arg.get_env().is_some()) {
+            let (flag, variable) =
+                (arg.get_long().expect("a flag"), arg.get_env().and_then(|name| name.to_str()));
+            let begin = format!("| `--{flag}` | `{}` | ", variable.expect("UTF-8"));
+            let row = CLI.lines().find_map(|line| line.strip_prefix(&*begin));
+            let (default, changes) = row.and_then(|rest| rest.split_once(" | ")).expect(&begin);
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            if let Some((_, said)) = help.split_once("[default: ") {
+                assert_eq!(Some(default), said.split(']').next(), "--{flag}");
+            }
+            let name = flag.replace('-', "_");
+            let can_change = file.contains(&name) && !gigastt_sidecar::Given::FIXED.contains(&&*name);
+            assert_eq!(changes.starts_with("yes"), can_change, "--{flag}");
+        }
+    }
+
+    /// The names in a file of settings.
+    fn toml_names() -> Vec<String> {
+        let given = gigastt_sidecar::Given::augment_args(clap::Command::new("serve"));
+        let flags = given.get_arguments().filter_map(clap::Arg::get_long).map(|flag| flag.replace('-', "_"));
+        flags.chain(["log_level", "model", "model_dir"].map(str::to_owned)).collect()
+    }
+
+    #[test]
     fn the_page_lists_every_exit_code_and_variable() {
         for code in EXIT_CODES.lines().filter_map(|line| line.split_whitespace().next()).skip(1) {
             assert!(CLI.contains(&format!("\n| {code} |")), "{code}");

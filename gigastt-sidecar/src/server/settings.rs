@@ -18,21 +18,6 @@ const SECS_MAX: u64 = u32::MAX as u64;
 /// The longest recording there can be: what the positions of samples hold without thinking.
 const AUDIO_SECS_MAX: u64 = 10_000_000;
 
-/// What cannot change while the service runs.
-const FIXED: [&str; 11] = [
-    "host",
-    "port",
-    "port_file",
-    "bind_all",
-    "metrics",
-    "metrics_listen",
-    "max_sessions",
-    "pool_size",
-    "log_format",
-    "model",
-    "model_dir",
-];
-
 /// What was set in one place. Every field has a flag, a variable, and a key of the file of the field's name.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -205,6 +190,21 @@ impl fmt::Display for Unusable {
 impl std::error::Error for Unusable {}
 
 impl Given {
+    /// The names of what cannot change while the service runs.
+    pub const FIXED: [&str; 11] = [
+        "host",
+        "port",
+        "port_file",
+        "bind_all",
+        "metrics",
+        "metrics_listen",
+        "max_sessions",
+        "pool_size",
+        "log_format",
+        "model",
+        "model_dir",
+    ];
+
     /// Reads a file of settings.
     ///
     /// # Errors
@@ -232,7 +232,7 @@ impl Given {
         for name in names.into_iter().filter(|name| now.get(*name) != before.get(*name)) {
             let told = |table: &toml::Table| table.get(name).map_or("default".into(), ToString::to_string);
             let (old, new) = (told(&before), told(&now));
-            if FIXED.contains(&name.as_str()) {
+            if Self::FIXED.contains(&name.as_str()) {
                 tracing::warn!(name, old, new, "setting changed; it holds from the next start");
             } else {
                 tracing::info!(name, old, new, "setting changed");
@@ -251,7 +251,7 @@ impl Settings {
     ///
     /// # Errors
     /// A host that is no address, or that other machines can reach without `bind_all`; a bound of 0; one of
-    /// `tls_cert` and `tls_key` without the other.
+    /// `tls_cert` and `tls_key` without the other; a log level that there is not.
     pub fn new(given: &Given) -> Result<Self, Unusable> {
         let secs =
             |given: Option<u64>, default: u64| Duration::from_secs(given.unwrap_or(default).min(SECS_MAX));
