@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use gigastt_core::optimize::{OptimizeOptions, Optimized, Outcome, optimize};
-use gigastt_core::{Form, Model, Result};
+use gigastt_core::optimize::{OptimizeOptions, Optimized, Outcome, forms, optimize};
+use gigastt_core::{Form, Model, Result, scan};
 use serde::Serialize;
 
 use crate::cli::Optimize;
@@ -96,10 +96,14 @@ fn facts(form: &Optimized) -> String {
     format!("{}{products}, {bytes}; deviates from its source by {:.1e}", form.form.code(), form.deviation)
 }
 
-/// Makes the model in `folder` fast after it was fetched; says what became of it. That it cannot be made is no
-/// failure of the download.
+/// Makes the model in `folder` fast after it was fetched; says what became of it. A form that somebody made before
+/// is the one that is wanted. That it cannot be made is no failure of the download.
 pub(crate) fn after_download(folder: &str) -> std::result::Result<Optimized, String> {
-    match optimize(&Model::dir(folder), &OptimizeOptions::default()) {
+    let mut options = OptimizeOptions::default();
+    if let Some(made) = scan(Path::new(folder)).iter().flatten().flat_map(forms).next() {
+        options.form = made.form;
+    }
+    match optimize(&Model::dir(folder), &options) {
         Ok(Outcome::Made(form) | Outcome::Present(form)) => Ok(form),
         Ok(Outcome::Refused(refusal)) => Err(refusal.to_string()),
         Err(error) => Err(error.to_string()),

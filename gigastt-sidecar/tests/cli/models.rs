@@ -78,6 +78,12 @@ fn a_model_is_fetched_made_fast_listed_and_run() {
     assert!(made.starts_with(r#"{"outcome":"made","form":"fp32""#), "{made}");
     let (_, listed, _) = run(folder.path(), &["models"]);
     assert!(listed.contains("; runs as fp32"), "{listed}");
+    // Fetching it again leaves it as it was made.
+    let (code, out, err) = run(folder.path(), &["download", "--offline", "--json", "gigaam-v3-ctc"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains(r#""event":"optimized","form":"fp32""#), "{out}");
+    let (_, listed, _) = run(folder.path(), &["models"]);
+    assert!(listed.contains("; runs as fp32"), "{listed}");
     assert_eq!(hear(&["--model", "gigaam-v3-ctc"]).1, plain);
     let (_, deleted, _) = run(folder.path(), &["models", "gc"]);
     assert_eq!(deleted, "nothing to delete\n");
