@@ -33,7 +33,12 @@ fn main() -> ExitCode {
     if let cli::Command::Serve(args) = &cli.command {
         return serve::run(args, cli.log_level).into();
     }
-    env_logger::Builder::new().filter_level(cli.log_level()).format_target(false).init();
+    env_logger::Builder::new()
+        .filter_level(cli.log_level())
+        // The decoders warn of what is usual in files; what matters is an error of ours.
+        .filter_module("symphonia", log::LevelFilter::Off)
+        .format_target(false)
+        .init();
     let exit = match &cli.command {
         cli::Command::Serve(_) => failure::Exit::Usage,
         cli::Command::Transcribe(args) => transcribe::run(args),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -18,6 +19,16 @@ fn text() {
     for name in EXACT {
         let sample = sample(name);
         check(&["transcribe", arg(&sample.path)], &format!("{}\n", sample.text));
+    }
+}
+
+/// What is usual in files is no matter of the log.
+#[test]
+fn a_good_recording_is_warned_of_in_no_format() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gigastt-core/tests/data/audio");
+    for name in ["aac.m4a", "vbr.mp3", "vorbis.ogg", "opus.webm", "s16.aiff"] {
+        let (code, _, err) = ended(&gigastt(&["transcribe", arg(&folder.join(name))]));
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{name}");
     }
 }
 
