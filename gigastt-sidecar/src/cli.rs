@@ -60,7 +60,7 @@ pub(crate) enum Command {
 
 /// Write down what is said in recordings.
 ///
-/// Takes wav, flac, mp3, ogg, opus, m4a and aac of any length, at 8 to 192 kHz.
+/// Takes wav, aiff, flac, mp3, ogg, opus, m4a, aac and webm of any length, at 8 to 192 kHz.
 #[derive(Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Transcribe {
@@ -95,7 +95,7 @@ pub(crate) struct Transcribe {
 
 /// Write down what is being said, while it is said.
 ///
-/// Takes samples without a header from standard input: `arecord -f S16_LE -r 16000 | gigastt listen`. On a
+/// Takes samples without a header from standard input: `arecord -f S16_LE -r 16000 -t raw | gigastt listen`. On a
 /// terminal the running sentence is shown as it grows. Ctrl-C ends the listening: the last words are still
 /// written.
 #[derive(Args)]

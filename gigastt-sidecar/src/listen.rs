@@ -106,7 +106,7 @@ impl Source {
         let stdin = io::stdin();
         if stdin.is_terminal() {
             let message = "expected samples from a pipe, found a terminal; for example: \
-                           arecord -f S16_LE -r 16000 | gigastt listen";
+                           arecord -f S16_LE -r 16000 -t raw | gigastt listen";
             return Err(Error::new(ErrorKind::InvalidArgument, message).about("standard input"));
         }
         let format = Format { sample_rate: args.rate, channels: args.channels };
