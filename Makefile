@@ -194,7 +194,7 @@ bench-setup: build $(BENCH_VENV)/ready $(PY_VENV)/ready
 	$(PYTHON) -m pip --python $(BENCH_VENV)/bin/python install --quiet --force-reinstall --no-deps target/wheels/bench/*.whl
 
 .PHONY: bench
-bench: bench-setup ## Compare with the peers and write docs/benchmarks.md (an hour; leave the machine alone)
+bench: bench-setup ## Compare with the peers and write docs/benchmarks.md (40 minutes; leave the machine alone)
 	$(BENCH) $(TARGET)/release/gigastt target/bench/gigastt_file
 
 .PHONY: bench-quick
