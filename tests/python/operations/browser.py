@@ -4,6 +4,7 @@ import base64
 import contextlib
 import itertools
 import json
+import os
 import re
 import subprocess
 import threading
@@ -113,7 +114,11 @@ def browsing(folder, *flags):
         "--no-sandbox", "--no-proxy-server", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars",
         "--autoplay-policy=no-user-gesture-required", *flags, "about:blank",
     ]  # fmt: skip
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    # It leaves folders behind.
+    environment = os.environ | {"TMPDIR": str(folder)}
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+    )
     lines = []
     reading = threading.Thread(target=lambda: lines.extend(process.stderr), daemon=True)
 
