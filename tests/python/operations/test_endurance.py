@@ -261,12 +261,18 @@ def test_soak(program, tmp_path, transcribe):
         descriptors, threads_before, resident_kb = (
             process.descriptors(), process.threads(), process.status_kb("VmRSS"),
         )  # fmt: skip
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        begun, memory = time.monotonic(), []
+        while (passed := time.monotonic() - begun) < seconds:
             round_of_all()
+            memory.append((passed / 3_600, process.status_kb("VmRSS") / 1_000))
             assert process.descriptors() <= descriptors + 16  # Connections that are kept for the next request.
             assert process.threads() <= threads_before + 16  # Threads that decode, kept for the next upload.
             assert process.status_kb("VmRSS") < resident_kb + 50_000
+        # What is kept for ever shows as a slope, once what is kept for the next one is there.
+        hours, megabytes = np.array(memory[len(memory) // 2 :]).T
+        slope = np.polyfit(hours, megabytes, 1)[0] if len(hours) > 1 else 0.0
+        print(f"{slope:.2f} MB an hour over the second half, {len(hours)} rounds")
+        assert seconds < 3_600 or slope < 1, f"{slope:.2f} MB an hour"
 
 
 @pytest.fixture
