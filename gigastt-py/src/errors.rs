@@ -41,6 +41,14 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
     exception(py, error).map_or_else(|failure| failure, PyErr::from_value)
 }
 
+/// Whether the next call on a stream raises it again: an error of the stream itself, neither what Python raised, as
+/// in a signal's handler, nor what is wrong with one sample.
+pub(crate) fn comes_again(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
+    let errors = py.import("gigastt._errors")?;
+    let is = |name: &str| error.value(py).is_instance(&errors.getattr(name)?);
+    Ok(is("Error")? && !is(class_name(ErrorKind::InvalidAudio))?)
+}
+
 /// An argument that cannot be used.
 pub(crate) fn invalid(py: Python<'_>, name: &str, message: impl Into<String>) -> PyErr {
     raise(py, &Error::new(ErrorKind::InvalidArgument, message).about(name))

@@ -11,12 +11,11 @@ use gigastt_core::sync::Mutex;
 use gigastt_core::{
     Canceller, EndpointReason, Error, ErrorKind, Event, Options, Partial, Plan, Recognizer as Core, Result,
 };
-use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
 use crate::arguments::{Rule, limit};
 use crate::bell::{Bell, Courier, SIGNALS_EVERY};
-use crate::errors::{OrRaise, invalid};
+use crate::errors::{OrRaise, comes_again, invalid};
 use crate::results;
 use crate::samples::{Block, Samples, Scratch};
 
@@ -184,8 +183,8 @@ impl Recognizer {
         loop {
             let part = samples.read(py, taken, &mut scratch)?;
             match self.push_block(py, &part, until, &mut taken) {
-                // Audio that was taken must be told; an error of the stream comes again with the rest.
-                Err(error) if taken == 0 || !error.is_instance_of::<PyException>(py) => return Err(error),
+                // Audio that was taken is told when the error can be told later.
+                Err(error) if taken == 0 || !comes_again(py, &error)? => return Err(error),
                 Ok(true) if taken < samples.frames() => {}
                 _ => break,
             }
