@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use gigastt_core::sync::Mutex;
+use gigastt_core::sync::{Mutex, MutexGuard};
 use gigastt_core::{
     Canceller, EndpointReason, Error, ErrorKind, Event, Options, Partial, Plan, Recognizer as Core, Result,
 };
@@ -22,7 +22,8 @@ use crate::samples::{Block, Samples, Scratch};
 /// One stream.
 #[pyclass(frozen, module = "gigastt._native")]
 pub(crate) struct Recognizer {
-    stream: Mutex<Core>,
+    /// There until it is dropped.
+    stream: Option<Mutex<Core>>,
     bell: Arc<Bell>,
     waker: Waker,
     canceller: Canceller,
@@ -48,7 +49,7 @@ impl Recognizer {
         let bell = Bell::new(courier);
         Self {
             canceller: core.canceller(),
-            stream: Mutex::new(core),
+            stream: Some(Mutex::new(core)),
             waker: Arc::clone(&bell).into(),
             bell,
             channels: options.format.channels,
@@ -60,7 +61,7 @@ impl Recognizer {
     fn with<T: Send>(&self, py: Python<'_>, call: impl FnOnce(&mut Core) -> Result<T> + Send) -> PyResult<T> {
         self.check_process().or_raise(py)?;
         py.detach(|| {
-            let result = call(&mut self.stream.lock());
+            let result = call(&mut *self.stream()?);
             self.bell.ring();
             result
         })
@@ -98,7 +99,7 @@ impl Recognizer {
     ) -> Result<Attempt<T>> {
         let seen = self.bell.rings();
         let news = {
-            let mut stream = self.stream.lock();
+            let mut stream = self.stream()?;
             if let Some(value) = ready(&mut stream)? {
                 return Ok(Attempt::Done(value));
             }
@@ -108,6 +109,11 @@ impl Recognizer {
             self.bell.wait(seen, slice);
         }
         Ok(Attempt::Again)
+    }
+
+    fn stream(&self) -> Result<MutexGuard<'_, Core>> {
+        let gone = || Error::new(ErrorKind::Internal, "a recognizer that was taken apart");
+        self.stream.as_ref().map(Mutex::lock).ok_or_else(gone)
     }
 
     fn check_process(&self) -> Result<()> {
@@ -283,9 +289,18 @@ impl Recognizer {
     /// Asks for a call of the callback at the next news. False when there was some since `seen`.
     fn arm(&self, py: Python<'_>, seen: u64) -> PyResult<bool> {
         self.check_process().or_raise(py)?;
-        Ok(py.detach(|| {
-            let news = self.stream.lock().wake_by(&self.waker);
-            !news && self.bell.arm(seen)
-        }))
+        py.detach(|| {
+            let news = self.stream()?.wake_by(&self.waker);
+            Ok(!news && self.bell.arm(seen))
+        })
+        .or_raise(py)
+    }
+}
+
+impl Drop for Recognizer {
+    fn drop(&mut self) {
+        // The last one of an engine waits as the engine does, which see.
+        let stream = self.stream.take();
+        Python::try_attach(|py| py.detach(|| drop(stream)));
     }
 }

@@ -53,6 +53,7 @@ STUCK_S = 600.0
 
 FRAME = 640
 FAILS = 1_001
+STAYS = 1_003
 
 
 def signal(*words):
