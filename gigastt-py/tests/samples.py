@@ -63,3 +63,7 @@ def signal(*words):
 
 SPEECH = signal((0, 10), (1, 10), (2, 10), (0, 30), (5, 10), (6, 10), (0, 30))
 SPOKEN = "w1 w3 w5 w7"
+
+LONGER = np.concatenate([SPEECH, signal((1, 10), (0, 5))])
+LONGER_SPOKEN = f"{SPOKEN} w1"
+"""The same, and a word after which the silence is not yet an end."""

@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 import pytest
-from samples import RATE, SHORT, SPEECH, SPOKEN, STUCK_S, pcm, scripted, signal, wav
+from samples import LONGER, LONGER_SPOKEN, RATE, SHORT, SPEECH, SPOKEN, STUCK_S, pcm, scripted, signal, wav
 
 import gigastt
 
@@ -100,6 +100,26 @@ def test_a_cancelled_task_leaves_the_stream_usable():
             assert rec._waiting == set()
             await rec.push_pcm(SPEECH)
             assert (await rec.finish()).text == SPOKEN
+
+    asyncio.run(main())
+
+
+def test_finish_goes_on_after_a_timeout():
+    """Two finals are there; the third takes longer than the timeout."""
+
+    async def main():
+        async with scripted(0.2).recognizer(partials=False) as rec:
+            await rec.push_pcm(LONGER)
+            while rec.stats().windows:
+                # Takes what came from the model.
+                await rec.push_pcm(LONGER[:0])
+                await asyncio.sleep(0.001)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await rec.finish()
+            assert (await rec.finish()).text == LONGER_SPOKEN
+            with pytest.raises(gigastt.ClosedError):
+                await rec.finish()
 
     asyncio.run(main())
 

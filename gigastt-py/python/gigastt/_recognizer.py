@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from gigastt import _native
-from gigastt._errors import CancelledError
+from gigastt._errors import CancelledError, Error, ForkedError
 from gigastt._options import EndpointRule, Profile, endpoint_rule
 from gigastt._results import End, Event, Partial, RecognizerStats, Segment, Transcript
 
@@ -30,7 +30,7 @@ class Recognizer:
 
     def __init__(self, native: _native.Recognizer) -> None:
         self._native = native
-        self._async: AsyncRecognizer | None = None
+        self._finals = _Finals(native)
 
     def push_pcm(self, samples: Buffer, *, block: bool = True, timeout: float | None = None) -> int:
         """Takes samples, in the rate and channels that the stream was opened with.
@@ -89,23 +89,25 @@ class Recognizer:
         """Ends the stream and waits for its finals; those not taken as events are in the transcript.
 
         A final that would not be ready within `timeout` seconds, by measured speed, is the newest hypothesis
-        instead and says so: `second_pass` is false.
+        instead and says so: `second_pass` is false. One that was interrupted, as by Ctrl-C, can be called again
+        and goes on.
 
         Raises:
             ClosedError: It was finished or closed before.
             CancelledError, ForkedError, InferenceError: See there.
         """
-        self._native.close(False)
-        deadline = _Deadline(timeout)
-        segments: list[Segment] = []
-        over = False
-        while not over:
-            event, over = self._native.next_event(deadline.slice)
-            if event is not None:
-                _gather(event, segments)
-            elif not over:
-                self._native.hurry(deadline.left)
-        return Transcript.join(segments, self.stats().heard_s)
+        try:
+            self._finals.begin()
+            deadline = _Deadline(timeout)
+            while not self._finals.over:
+                if not self._finals.take(deadline.slice):
+                    self._native.hurry(deadline.left)
+            return self._finals.transcript()
+        except Error:
+            raise
+        except BaseException:
+            self._finals.interrupted = True
+            raise
 
     def force_endpoint(self) -> None:
         """Ends the running utterance here; its final follows."""
@@ -174,6 +176,7 @@ class AsyncRecognizer:
         native.set_callback(_Ring(self._loop, self._waiting))
 
     async def push_pcm(self, samples: Buffer) -> None:
+        self._finals = _Finals(native)
         """Takes samples, as `Recognizer.push_pcm`; while the stream is full it waits."""
         taken = self._native.push_pcm(samples, False, None)
         rest = memoryview(samples)[taken:]
@@ -208,23 +211,27 @@ class AsyncRecognizer:
         self._native.close(True)
 
     async def finish(self, timeout: float | None = None) -> Transcript:
-        """Ends the stream and waits for its finals, as `Recognizer.finish`."""
+        """Ends the stream and waits for its finals, as `Recognizer.finish`.
+
+        After one that was cancelled, as by `asyncio.timeout`, another one goes on.
+        """
         import asyncio
 
-        self._native.close(False)
-        deadline = _Deadline(timeout)
-        segments: list[Segment] = []
-        over = False
-        while not over:
-            try:
-                async with asyncio.timeout(deadline.slice):
-                    event, over = await self._until(self._take_event)
-            except TimeoutError:
-                self._native.hurry(deadline.left)
-            else:
-                if event is not None:
-                    _gather(event, segments)
-        return Transcript.join(segments, self.stats().heard_s)
+        try:
+            self._finals.begin()
+            deadline = _Deadline(timeout)
+            while not self._finals.over:
+                try:
+                    async with asyncio.timeout(deadline.slice):
+                        await self._until(lambda: self._finals.take(0) or None)
+                except TimeoutError:
+                    self._native.hurry(deadline.left)
+            return self._finals.transcript()
+        except Error:
+            raise
+        except BaseException:
+            self._finals.interrupted = True
+            raise
 
     def force_endpoint(self) -> None:
         """Ends the running utterance here; its final follows."""
@@ -305,12 +312,36 @@ class _Deadline:
         return None if self._end is None else min(self.left, self._HURRY_EVERY)
 
 
-def _gather(event: Event, segments: list[Segment]) -> None:
-    """Keeps a final; raises when the stream did not end well."""
-    match event:
-        case Segment():
-            segments.append(event)
-        case End(reason="cancelled"):
-            raise CancelledError("the stream was cancelled")
-        case End(reason="failed", error=error) if error is not None:
-            raise error
+class _Finals:
+    """What `finish` takes. It stays here when `finish` is interrupted, and the next one goes on."""
+
+    def __init__(self, native: _native.Recognizer) -> None:
+        self._native = native
+        self._taken: list[tuple[Event | None, bool]] = []
+        self.interrupted = False
+        self.over = False
+
+    def begin(self) -> None:
+        """Says that no more audio comes; raises when that was said before, unless it was interrupted."""
+        again, self.interrupted = self.interrupted, False
+        self._native.close(again)
+
+    def take(self, timeout: float | None) -> bool:
+        """Takes the next event; false when none came in time."""
+        # One call, so that a signal's handler raises before the event was taken or after it was kept.
+        self._taken.extend(map(self._native.next_event, (timeout,)))
+        event, self.over = self._taken[-1]
+        return event is not None or self.over
+
+    def transcript(self) -> Transcript:
+        """The finals, joined; raises when the stream did not end well."""
+        segments: list[Segment] = []
+        for event, _ in self._taken:
+            match event:
+                case Segment():
+                    segments.append(event)
+                case End(reason="cancelled"):
+                    raise CancelledError("the stream was cancelled")
+                case End(reason="failed", error=error) if error is not None:
+                    raise error
+        return Transcript.join(segments, self._native.stats().heard_s)
