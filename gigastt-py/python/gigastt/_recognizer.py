@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from gigastt import _native
@@ -138,11 +139,10 @@ class Recognizer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.cancel()
+        self._leave()
 
     async def __aenter__(self) -> AsyncRecognizer:
-        self._async = AsyncRecognizer(self._native)
-        return self._async
+        return AsyncRecognizer(self._native)
 
     async def __aexit__(
         self,
@@ -150,8 +150,13 @@ class Recognizer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.cancel()
+        self._leave()
         self._native.set_callback(None)
+
+    def _leave(self) -> None:
+        # A forked child leaves as well, perhaps with an exception of its own; the stream is its parent's.
+        with suppress(ForkedError):
+            self.cancel()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Recognizer cannot be pickled: it is a live stream; open one in each process")
@@ -171,12 +176,12 @@ class AsyncRecognizer:
         import asyncio
 
         self._native = native
+        self._finals = _Finals(native)
         self._loop = asyncio.get_running_loop()
         self._waiting: set[asyncio.Future[None]] = set()
         native.set_callback(_Ring(self._loop, self._waiting))
 
     async def push_pcm(self, samples: Buffer) -> None:
-        self._finals = _Finals(native)
         """Takes samples, as `Recognizer.push_pcm`; while the stream is full it waits."""
         taken = self._native.push_pcm(samples, False, None)
         rest = memoryview(samples)[taken:]
