@@ -13,15 +13,24 @@ import gigastt
 CHUNK_S = 0.02
 
 
-async def listen(engine: gigastt.Engine, path: Path) -> None:
-    with wave.open(str(path)) as recording:
-        rate, samples = recording.getframerate(), recording.readframes(recording.getnframes())
-    async with engine.recognizer(sample_rate=rate) as rec:
-        speaking = asyncio.create_task(speak(rec, samples, 2 * int(rate * CHUNK_S)))
+def read(path: Path) -> tuple[int, bytes]:
+    """The rate and the samples of a recording."""
+    try:
+        with wave.open(str(path)) as recording:
+            if (recording.getsampwidth(), recording.getnchannels()) == (2, 1):
+                return recording.getframerate(), recording.readframes(recording.getnframes())
+    except (wave.Error, EOFError):
+        pass
+    sys.exit(f"{path}: expected a wav file, 16-bit mono")
+
+
+async def listen(engine: gigastt.Engine, name: str, rate: int, samples: bytes) -> None:
+    # When one of the two fails, the group ends the other.
+    async with engine.recognizer(sample_rate=rate) as rec, asyncio.TaskGroup() as tasks:
+        tasks.create_task(speak(rec, samples, 2 * int(rate * CHUNK_S)))
         async for event in rec.events():
             if isinstance(event, gigastt.Segment):
-                print(f"{path.name}: {event.text}")
-        await speaking
+                print(f"{name}: {event.text}")
 
 
 async def speak(rec: gigastt.AsyncRecognizer, samples: bytes, step: int) -> None:
@@ -34,8 +43,11 @@ async def speak(rec: gigastt.AsyncRecognizer, samples: bytes, step: int) -> None
 
 
 async def main() -> None:
+    recordings = [(path.name, *read(path)) for path in map(Path, sys.argv[1:])]
     engine = gigastt.Engine()
-    await asyncio.gather(*(listen(engine, Path(name)) for name in sys.argv[1:]))
+    async with asyncio.TaskGroup() as tasks:
+        for recording in recordings:
+            tasks.create_task(listen(engine, *recording))
 
 
 if __name__ == "__main__":
