@@ -100,9 +100,8 @@ const RULES: &[Rule] = &[
             // Calls a host's functions.
             "gigastt-ffi/src/dispatch.rs",
             // Calls event loops; runs a fetch and a recording while Python looks for signals.
+            "gigastt-py/src/attended.rs",
             "gigastt-py/src/bell.rs",
-            "gigastt-py/src/engine.rs",
-            "gigastt-py/src/transcribe.rs",
             // Reads a pipe; recordings side by side; measures.
             "gigastt-sidecar/src/listen/input.rs",
             "gigastt-sidecar/src/eval.rs",

@@ -2,21 +2,22 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::SyncSender;
+#[cfg(feature = "scripted")]
 use std::time::Duration;
 
-use gigastt_core::download::{self, FetchHooks, FetchOptions, MODELS, Pretrained};
+use gigastt_core::download::{self, FetchEvent, FetchHooks, FetchOptions, MODELS, Pretrained};
 use gigastt_core::{Canceller, Model, ModelBytes, Provider, Variant};
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::arguments::{Live, Recording, count};
-use crate::bell::{Courier, SIGNALS_EVERY};
+use crate::attended::attended;
+use crate::bell::Courier;
 use crate::errors::{OrRaise, codes, invalid};
 use crate::recognizer::Recognizer;
 use crate::results;
-use crate::transcribe::{self, Callbacks, inside};
+use crate::transcribe::{self, Callbacks};
 
 /// The code of every kind of error with the name of its class.
 #[pyfunction]
@@ -25,9 +26,15 @@ pub(crate) fn error_codes() -> Vec<(&'static str, &'static str)> {
 }
 
 /// Brings the published model `name` into the models folder `models`, unless it is there. Signals of Python
-/// end it, whatever it waits for, with what came kept.
+/// end it, whatever it waits for, with what came kept, and so does what `progress` raises.
 #[pyfunction]
-pub(crate) fn fetch(py: Python<'_>, name: &str, models: PathBuf) -> PyResult<()> {
+#[pyo3(signature = (name, models, progress))]
+pub(crate) fn fetch(
+    py: Python<'_>,
+    name: &str,
+    models: PathBuf,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<()> {
     let Some(model) = Pretrained::find(name) else {
         let names: Vec<_> = MODELS.iter().map(Pretrained::name).collect();
         return Err(invalid(py, "name", format!("expected one of {}, found {name}", names.join(", "))));
@@ -38,42 +45,24 @@ pub(crate) fn fetch(py: Python<'_>, name: &str, models: PathBuf) -> PyResult<()>
     let mut options = FetchOptions::from_env().or_raise(py)?;
     options.folder = models;
     let canceller = Canceller::new();
-    let fetched = attended(py, &canceller, {
+    let work = {
         let canceller = canceller.clone();
-        move || download::fetch(model, &options, FetchHooks { event: None, canceller: Some(&canceller) })
-    })?;
-    fetched.or_raise(py).map(drop)
-}
-
-/// How long work that was cancelled may take to end before it is left to itself.
-const LEAVE_WITHIN: Duration = Duration::from_millis(500);
-
-/// Runs `work` on a thread of its own while Python's signals are heeded here: one that raises cancels the work.
-fn attended<T: Send + 'static>(
-    py: Python<'_>,
-    canceller: &Canceller,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> PyResult<T> {
-    let (done, ends) = sync_channel(1);
-    // Looking up a name cannot be ended: who is gone is not waited for.
-    let work = move || drop(done.send(work()));
-    std::thread::Builder::new().name("gigastt-fetch".into()).spawn(work)?;
-    py.detach(move || {
-        loop {
-            match ends.recv_timeout(SIGNALS_EVERY) {
-                Ok(result) => return Ok(result),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(PyRuntimeError::new_err("the thread of the download panicked"));
+        move |notes: &SyncSender<_>| {
+            // When nobody listens any more the canceller has fired.
+            let mut event = |event: FetchEvent<'_>| {
+                if let FetchEvent::Bytes { file, done, total } = event {
+                    let _ = notes.send((file.to_owned(), done, total));
                 }
-            }
-            if let Err(signal) = inside(|py| py.check_signals()) {
-                canceller.cancel();
-                let _ = ends.recv_timeout(LEAVE_WITHIN);
-                return Err(signal);
-            }
+            };
+            let hooks = FetchHooks { event: Some(&mut event), canceller: Some(&canceller) };
+            download::fetch(model, &options, hooks)
         }
-    })
+    };
+    let tell = |py: Python<'_>, (file, done, total): (String, u64, Option<u64>)| {
+        let Some(progress) = &progress else { return Ok(()) };
+        progress.call1(py, (results::download(py, &file, done, total)?,)).map(drop)
+    };
+    attended(py, "gigastt-fetch", &canceller, work, tell)?.or_raise(py).map(drop)
 }
 
 /// An engine over the scripted model, whose calls take `call_s` seconds, for tests.
@@ -197,7 +186,7 @@ impl Engine {
         progress: Option<Py<PyAny>>,
         on_segment: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let recording = transcribe::Recording::bytes(py, data)?;
+        let recording = transcribe::Recording::bytes(data);
         self.transcribe(py, recording, &options, Callbacks { progress, on_segment })
     }
 
@@ -214,7 +203,7 @@ impl Engine {
         progress: Option<Py<PyAny>>,
         on_segment: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let recording = transcribe::Recording::file(py, file, name, size)?;
+        let recording = transcribe::Recording::file(file, name, size);
         self.transcribe(py, recording, &options, Callbacks { progress, on_segment })
     }
 
@@ -246,7 +235,7 @@ impl Engine {
         callbacks: Callbacks,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (canceller, options) = (options.canceller(), options.options(py)?);
-        transcribe::run(py, self.engine(py)?, recording, &options, &callbacks, &canceller)
+        transcribe::run(py, self.engine(py)?, recording, options, callbacks, &canceller)
     }
 }
 

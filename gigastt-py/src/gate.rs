@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gigastt_core::sync::{Condvar, Mutex};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 /// How long the exit waits for those inside. Python code in a callback may take longer, and a forked
@@ -23,6 +24,11 @@ static LEFT: Condvar = Condvar::new();
 pub(crate) fn attach<T>(call: impl FnOnce(Python<'_>) -> T) -> Option<T> {
     let _visit = Visit::enter();
     if CLOSED.load(Ordering::SeqCst) { None } else { Python::try_attach(call) }
+}
+
+/// Calls into Python, which fails when the interpreter is ending.
+pub(crate) fn inside<T>(call: impl FnOnce(Python<'_>) -> PyResult<T>) -> PyResult<T> {
+    attach(call).unwrap_or_else(|| Err(PyRuntimeError::new_err("the interpreter is ending")))
 }
 
 /// Closes the gate; called by `atexit`.

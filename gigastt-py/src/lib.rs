@@ -1,7 +1,7 @@
 //! The native part of the Python package `gigastt`: `gigastt._native`.
 //!
 //! It is thin. What people call is written in Python, in `gigastt-py/python/gigastt`; here is only what
-//! needs the engine: audio in ([`samples`]), waiting that Python can interrupt ([`bell`]), results as
+//! needs the engine: audio in ([`samples`]), waiting that Python can interrupt ([`bell`], [`attended`]), results as
 //! Python's own dataclasses ([`results`]), one exception class per kind of error ([`errors`]).
 //!
 //! # Locks and the interpreter
@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod attended;
 mod bell;
 mod engine;
 mod errors;

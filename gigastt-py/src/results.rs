@@ -43,6 +43,7 @@ static PARTIAL: Class = Class::new("Partial");
 static SPEECH_STARTED: Class = Class::new("SpeechStarted");
 static END: Class = Class::new("End");
 static PROGRESS: Class = Class::new("Progress");
+static DOWNLOAD: Class = Class::new("Download");
 static MODEL_INFO: Class = Class::new("ModelInfo");
 static ENGINE_STATS: Class = Class::new("EngineStats");
 static RECOGNIZER_STATS: Class = Class::new("RecognizerStats");
@@ -83,6 +84,10 @@ pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> Made<'py> {
 
 pub(crate) fn progress<'py>(py: Python<'py>, progress: Progress) -> Made<'py> {
     PROGRESS.make(py, (progress.done_s, progress.total_s))
+}
+
+pub(crate) fn download<'py>(py: Python<'py>, file: &str, done: u64, total: Option<u64>) -> Made<'py> {
+    DOWNLOAD.make(py, (file, done, total))
 }
 
 pub(crate) fn model_info<'py>(py: Python<'py>, info: &ModelInfo) -> Made<'py> {

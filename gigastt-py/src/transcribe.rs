@@ -1,28 +1,23 @@
 //! Recordings: a path, the bytes of a file, an open file, or samples.
 //!
-//! The engine works on a thread of its own for the call, so that the calling thread stays Python's: it
-//! runs signal handlers and callbacks, and cancels when one of them raises.
+//! The engine works on a thread of its own for the call; see [`attended`](crate::attended).
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::SyncSender;
 
 use gigastt_core::audio::file::FileSource;
 use gigastt_core::audio::{Format, Source};
 use gigastt_core::sync::Mutex;
-use gigastt_core::{Audio, Engine, Error, ErrorKind, Final, Hooks, Options, Progress, Transcript};
-use pyo3::exceptions::PyRuntimeError;
+use gigastt_core::{Audio, Engine, Error, ErrorKind, Final, Hooks, Options, Progress, Result, Transcript};
 use pyo3::prelude::*;
 
-use crate::bell::SIGNALS_EVERY;
-use crate::errors::{OrRaise, invalid, raise};
-use crate::gate;
+use crate::attended::attended;
+use crate::errors::{OrRaise, invalid};
+use crate::gate::inside;
 use crate::results;
 use crate::samples::{BLOCK, Block, Samples, Scratch};
-
-/// Notes that wait for the calling thread; at this bound the engine's thread waits for it.
-const NOTES: usize = 64;
 
 /// Whom to tell of progress and finals.
 pub(crate) struct Callbacks {
@@ -60,38 +55,31 @@ enum Note {
 /// What a Python object raised while the engine read from it.
 type Raised = Arc<Mutex<Option<PyErr>>>;
 
-/// A recording from Python.
+/// A recording from Python. It is opened on the engine's thread, for that may read from a file of Python.
 pub(crate) struct Recording {
-    audio: Audio<'static>,
+    open: Box<dyn FnOnce() -> Result<Audio<'static>> + Send>,
     raised: Raised,
 }
 
 impl Recording {
-    fn new(audio: Audio<'static>) -> Self {
-        Self { audio, raised: Raised::default() }
-    }
-
     pub(crate) fn path(path: PathBuf) -> Self {
-        Self::new(Audio::File(path))
+        Self { open: Box::new(|| Ok(Audio::File(path))), raised: Raised::default() }
     }
 
-    pub(crate) fn bytes(py: Python<'_>, bytes: Vec<u8>) -> PyResult<Self> {
-        let source = py.detach(|| FileSource::from_bytes("bytes", bytes)).or_raise(py)?;
-        Ok(Self::new(Audio::Source(Box::new(source))))
+    pub(crate) fn bytes(bytes: Vec<u8>) -> Self {
+        let open = || FileSource::from_bytes("bytes", bytes).map(audio);
+        Self { open: Box::new(open), raised: Raised::default() }
     }
 
     /// An object with `read`, and with `seek` where `size` is known.
-    pub(crate) fn file(py: Python<'_>, file: Py<PyAny>, name: &str, size: Option<u64>) -> PyResult<Self> {
-        let raised = Raised::default();
+    pub(crate) fn file(file: Py<PyAny>, name: &str, size: Option<u64>) -> Self {
+        let (name, raised) = (name.to_owned(), Raised::default());
         let reader = PythonFile { file, raised: Arc::clone(&raised) };
-        let open = || match size {
-            Some(size) => FileSource::from_seekable(name, reader, size),
-            None => FileSource::from_reader(name, Box::new(reader)),
+        let open = move || match size {
+            Some(size) => FileSource::from_seekable(&name, reader, size).map(audio),
+            None => FileSource::from_reader(&name, Box::new(reader)).map(audio),
         };
-        match py.detach(open) {
-            Ok(source) => Ok(Self { audio: Audio::Source(Box::new(source)), raised }),
-            Err(error) => Err(raised.lock().take().unwrap_or_else(|| raise(py, &error))),
-        }
+        Self { open: Box::new(open), raised }
     }
 
     pub(crate) fn samples(data: &Bound<'_, PyAny>, sample_rate: u32) -> PyResult<Self> {
@@ -113,8 +101,12 @@ impl Recording {
             raised: Arc::clone(&raised),
             scratch: Box::new(Scratch::new()),
         };
-        Ok(Self { audio: Audio::Source(Box::new(source)), raised })
+        Ok(Self { open: Box::new(|| Ok(audio(source))), raised })
     }
+}
+
+fn audio(source: impl Source + 'static) -> Audio<'static> {
+    Audio::Source(Box::new(source))
 }
 
 /// Transcribes while Python's signals and callbacks run here.
@@ -122,55 +114,33 @@ pub(crate) fn run<'py>(
     py: Python<'py>,
     engine: &Engine,
     recording: Recording,
-    options: &Options,
-    callbacks: &Callbacks,
+    options: Options,
+    callbacks: Callbacks,
     canceller: &gigastt_core::Canceller,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let Recording { audio, raised } = recording;
-    let (notes, received) = sync_channel(NOTES);
-    let result = py.detach(|| {
-        std::thread::scope(|scope| {
-            let worker =
-                std::thread::Builder::new().name("gigastt-transcribe".into()).spawn_scoped(scope, || {
-                    // Moved in, so that the receiver sees the end.
-                    let notes = notes;
-                    transcribe(engine, audio, options, callbacks, canceller, &notes)
-                });
-            let worker = worker.map_err(|error| Failure::Engine(internal(&error.to_string())))?;
-            let heard = listen(&received, callbacks);
-            if heard.is_err() {
-                canceller.cancel();
-            }
-            drop(received);
-            let result = worker.join().unwrap_or_else(|_| Err(internal("a panic while transcribing")));
-            heard.map_err(Failure::Python)?;
-            result.map_err(Failure::Engine)
-        })
-    });
-    match (raised.lock().take(), result) {
-        (Some(error), _) | (None, Err(Failure::Python(error))) => Err(error),
-        (None, Err(Failure::Engine(error))) => Err(raise(py, &error)),
-        (None, Ok(transcript)) => results::transcript(py, &transcript),
+    let Recording { open, raised } = recording;
+    let callbacks = Arc::new(callbacks);
+    let work = {
+        let (engine, callbacks, canceller) = (engine.clone(), Arc::clone(&callbacks), canceller.clone());
+        // Whoever has the result finds the engine let go.
+        move |notes: &SyncSender<_>| transcribe(engine, open()?, &options, &callbacks, &canceller, notes)
+    };
+    let tell = |py: Python<'_>, note| tell(py, note, &callbacks);
+    let result = attended(py, "gigastt-transcribe", canceller, work, tell);
+    if let Some(error) = raised.lock().take() {
+        return Err(error);
     }
-}
-
-enum Failure {
-    Python(PyErr),
-    Engine(Error),
-}
-
-fn internal(message: &str) -> Error {
-    Error::new(ErrorKind::Internal, message)
+    results::transcript(py, &result?.or_raise(py)?)
 }
 
 fn transcribe(
-    engine: &Engine,
+    engine: Engine,
     audio: Audio<'_>,
     options: &Options,
     callbacks: &Callbacks,
     canceller: &gigastt_core::Canceller,
     notes: &SyncSender<Note>,
-) -> gigastt_core::Result<Transcript> {
+) -> Result<Transcript> {
     // When nobody listens any more the canceller has fired.
     let mut progress = |progress| drop(notes.send(Note::Progress(progress)));
     let mut on_final = |text: &Final| drop(notes.send(Note::Final(text.clone())));
@@ -184,24 +154,7 @@ fn transcribe(
     engine.transcribe_with(audio, options, hooks)
 }
 
-/// Calls the callbacks until the engine's thread is done, or until one of them or a signal raises.
-fn listen(notes: &Receiver<Note>, callbacks: &Callbacks) -> PyResult<()> {
-    loop {
-        match notes.recv_timeout(SIGNALS_EVERY) {
-            Ok(note) => inside(|py| tell(py, note, callbacks))?,
-            Err(RecvTimeoutError::Timeout) => inside(|py| py.check_signals())?,
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
-        }
-    }
-}
-
-/// Calls into Python, which fails when the interpreter is ending.
-pub(crate) fn inside<T>(call: impl FnOnce(Python<'_>) -> PyResult<T>) -> PyResult<T> {
-    gate::attach(call).unwrap_or_else(|| Err(PyRuntimeError::new_err("the interpreter is ending")))
-}
-
 fn tell(py: Python<'_>, note: Note, callbacks: &Callbacks) -> PyResult<()> {
-    py.check_signals()?;
     let (callback, argument) = match note {
         Note::Progress(progress) => (&callbacks.progress, results::progress(py, progress)?),
         Note::Final(text) => (&callbacks.on_segment, results::segment(py, &text)?),
@@ -273,7 +226,7 @@ impl Source for ArraySource {
         Some(self.samples.frames() as f64 / f64::from(self.format.sample_rate))
     }
 
-    fn read(&mut self, out: &mut Vec<f32>) -> gigastt_core::Result<()> {
+    fn read(&mut self, out: &mut Vec<f32>) -> Result<()> {
         out.clear();
         inside(|py| {
             while self.at < self.samples.frames() && out.len() + BLOCK <= BLOCKS * BLOCK {

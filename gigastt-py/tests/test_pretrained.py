@@ -75,6 +75,42 @@ def test_what_the_hub_gives_has_to_be_what_was_published(hub, tmp_path):
 def test_a_hub_without_it_is_a_network_error(hub, tmp_path):
     hub.status = 404
     with pytest.raises(gigastt.NetworkError, match="404"):
+def test_progress_is_told(hub, tmp_path, capsys):
+    hub.body = b"something else"
+    size = len(hub.body)
+
+    def fetch(progress):
+        gigastt.Engine.from_pretrained(models=tmp_path, progress=progress)
+
+    told = []
+    with pytest.raises(gigastt.InvalidModelError):
+        fetch(told.append)
+    assert told[-1] == gigastt.Download("v3_e2e_rnnt_vocab.txt", size, size)
+    with pytest.raises(gigastt.InvalidModelError):
+        fetch(True)
+    assert re.search(rf"v3_e2e_rnnt_vocab.txt: .*{size:.1f}/{size:.1f}", capsys.readouterr().err)
+    with pytest.raises(ZeroDivisionError):
+        fetch(lambda state: 1 / 0)
+
+
+def test_the_program_takes_names(hub, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("GIGASTT_MODEL_DIR", str(tmp_path))
+    shutil.copytree(DENSE, tmp_path / "own-name")
+    assert main(["info", "--model", "gigaam-v3-ctc", "--threads", "1"]) == 0
+    assert f"gigaam-v3-ctc, {tmp_path / 'own-name'}" in capsys.readouterr().out
+    hub.body = b"something else"
+    assert main(["info", "--model", "gigaam-v3-rnnt"]) == 3
+    fetching, error = capsys.readouterr().err.splitlines()
+    assert fetching == "fetching v3_vocab.txt, 0.0 MB"
+    assert "SHA-256" in error
+
+
+def test_the_names_are_those_that_can_be_fetched(tmp_path):
+    with pytest.raises(gigastt.InvalidArgumentError) as caught:
+        gigastt.Engine.from_pretrained("gigaam-v9", models=tmp_path)
+    assert caught.value.message == f"expected one of {', '.join(_models.PUBLISHED)}, found gigaam-v9"
+
+
         gigastt.Engine.from_pretrained("gigaam-v3-rnnt", models=tmp_path)
     with pytest.raises(gigastt.InvalidArgumentError, match="gigaam-v3-e2e-rnnt"):
         gigastt.Engine.from_pretrained("gigaam-v9", models=tmp_path)

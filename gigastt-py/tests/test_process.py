@@ -8,12 +8,12 @@ import pytest
 from samples import ROOT
 
 
-def python(code, *, arguments=(), **variables):
+def python(code, *values, arguments=(), **variables):
     """Runs a program from the project's folder; returns what it printed. It must end well and say nothing."""
     import os
 
     program = "import sys, gigastt\nsys.path.insert(0, 'gigastt-py/tests')\n" + textwrap.dedent(code)
-    command = [sys.executable, *arguments, "-c", program]
+    command = [sys.executable, *arguments, "-c", program, *map(str, values)]
     environment = {**os.environ, **variables}
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
@@ -131,6 +131,121 @@ def test_a_forked_child_is_told():
     assert printed == "Заведи будильник на завтра на три часа.\n"
 
 
+def test_a_forked_child_leaves_a_stream_with_its_own_exception():
+    """`sys.exit` in the block ends the child, and the parent's stream goes on."""
+    printed = python(
+        """
+        import os
+        from samples import SPEECH, SPOKEN, scripted
+        engine = scripted()
+        with engine.recognizer(partials=False) as rec:
+            if (child := os.fork()) == 0:
+                sys.exit(3)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            rec.push_pcm(SPEECH)
+            assert rec.finish().text == SPOKEN
+        """
+    )
+    assert printed == "3\n"
+
+
+def test_what_a_signals_handler_raises_ends_a_push_that_took_a_part():
+    printed = python(
+        """
+        import signal
+        from samples import SPEECH, STUCK_S, scripted
+        def handler(*_):
+            raise RuntimeError("alarm")
+        signal.signal(signal.SIGALRM, handler)
+        with scripted(STUCK_S).recognizer(partials=False, backlog_ms=1_000) as rec:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            try:
+                rec.push_pcm(SPEECH.repeat(9))
+            except RuntimeError as error:
+                print(error)
+        """
+    )
+    assert printed == "alarm\n"
+
+
+def test_finish_goes_on_after_an_alarm():
+    """Two finals are there; the third takes longer than the alarm."""
+    printed = python(
+        """
+        import signal, time
+        from samples import LONGER, LONGER_SPOKEN, scripted
+        class Alarm(Exception):
+            pass
+        def handler(*_):
+            raise Alarm
+        signal.signal(signal.SIGALRM, handler)
+        with scripted(0.2).recognizer(partials=False) as rec:
+            rec.push_pcm(LONGER)
+            while rec.stats().windows:
+                # Takes what came from the model.
+                rec.push_pcm(LONGER[:0])
+                time.sleep(0.001)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.1)
+                rec.finish()
+            except Alarm:
+                assert rec.finish().text == LONGER_SPOKEN
+            try:
+                rec.finish()
+            except gigastt.ClosedError:
+                print("closed")
+        """
+    )
+    assert printed == "closed\n"
+
+
+def test_a_stalled_pipe_is_left():
+    """By Ctrl-C, in the head of the file and behind it; and by transcribe_many, whose threads get no signals."""
+    printed = python(
+        """
+        import os, signal
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        engine = gigastt.Engine(threads=1)
+        recording = open("tests/samples/sample_08.wav", "rb").read()
+        def interrupted(bytes, call):
+            ours, theirs = os.pipe()
+            os.write(theirs, recording[:bytes])
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            try:
+                call(open(ours, "rb", buffering=0))
+            except KeyboardInterrupt:
+                print("interrupted")
+        for bytes in (0, 40_000):
+            interrupted(bytes, engine.transcribe)
+            interrupted(bytes, lambda file: list(engine.transcribe_many([file])))
+        """
+    )
+    assert printed == "interrupted\n" * 4
+
+
+def test_the_last_stream_of_an_engine_is_dropped_without_the_interpreters_lock():
+    """Which waits for the model's call, here for ever; meanwhile another thread ends the process."""
+    python(
+        """
+        import os, threading, time
+        from samples import STAYS, scripted, signal
+        engine = scripted()
+        rec = engine.recognizer(partials=False, endpoint="manual")
+        rec.push_pcm(signal((STAYS, 100)))
+        rec.force_endpoint()
+        while engine.stats().queued or not rec.stats().windows:
+            time.sleep(0.001)
+        engine.close()
+        dropped = threading.Event()
+        threading.Thread(target=lambda: dropped.wait() and os._exit(0)).start()
+        # The other thread runs only when this one lets it.
+        sys.setswitchinterval(600)
+        dropped.set()
+        del rec
+        """
+    )
+
+
 @pytest.mark.parametrize("first", ["onnxruntime", "gigastt"])
 def test_beside_onnxruntime(first):
     """Both load the library, in both orders, and both run."""
@@ -174,6 +289,32 @@ def test_the_log_goes_to_logging():
         """
     )
     assert printed == ""
+
+
+def test_a_download_is_logged_before_there_is_an_engine(tmp_path):
+    printed = python(
+        """
+        import http.server, logging, os, threading
+        class Hub(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_error(503)
+            def log_message(self, *_):
+                pass
+        hub = http.server.HTTPServer(("127.0.0.1", 0), Hub)
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        os.environ["GIGASTT_HUB"] = f"http://127.0.0.1:{hub.server_port}"
+        os.environ.pop("GIGASTT_OFFLINE", None)
+        class Told(logging.Handler):
+            def emit(self, record):
+                print(record.name, record.getMessage(), flush=True)
+                os._exit(0)
+        logging.getLogger("gigastt").addHandler(Told())
+        logging.getLogger("gigastt").setLevel("INFO")
+        gigastt.Engine.from_pretrained(models=sys.argv[1])
+        """,
+        tmp_path,
+    )
+    assert printed.startswith("gigastt.download ") and "503" in printed
 
 
 def test_a_log_handler_that_fails_fails_alone():

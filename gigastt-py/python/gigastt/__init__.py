@@ -39,6 +39,7 @@ from gigastt._native import __version__
 from gigastt._options import EndpointRule
 from gigastt._recognizer import AsyncRecognizer, Recognizer
 from gigastt._results import (
+    Download,
     End,
     EngineStats,
     Event,
@@ -57,6 +58,7 @@ __all__ = [
     "BusyError",
     "CancelledError",
     "ClosedError",
+    "Download",
     "End",
     "EndpointRule",
     "Engine",

@@ -12,7 +12,7 @@ from gigastt import _many, _models, _native, _progress, _runtime
 from gigastt._errors import ClosedError, Error, InvalidArgumentError
 from gigastt._options import EndpointRule, Mode, Profile, Segmentation, endpoint_rule
 from gigastt._recognizer import Recognizer
-from gigastt._results import EngineStats, ModelInfo, Progress, Segment, Transcript
+from gigastt._results import Download, EngineStats, ModelInfo, Progress, Segment, Transcript
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -83,6 +83,7 @@ class Engine:
         name: str = "gigaam-v3-e2e-rnnt",
         *,
         models: str | os.PathLike[str] | None = None,
+        progress: bool | Callable[[Download], object] = False,
         threads: int | None = None,
         provider: str = "cpu",
         quantization: str | None = None,
@@ -98,14 +99,20 @@ class Engine:
         `models` is the folder that models are installed in, a folder for each; default:
         `GIGASTT_MODEL_DIR`, else `gigastt/models` in the user's data folder.
 
+        `progress=True` shows a bar while files come (tqdm, `gigastt[progress]`); a function is called with
+        `Download`.
+
         Raises:
             NetworkError: It is not installed and cannot be fetched.
             ModelNotFoundError: It is not installed and may not be fetched.
             InvalidModelError: What the hub gives is not what was published.
             InvalidArgumentError: There is no such model.
+            Exception: What `progress` raised, after the download was ended.
         """
         folder = Path(models) if models is not None else _models.folder()
-        _native.fetch(name, folder)
+        _heed_log_level()
+        with _progress.downloads(progress) as report:
+            _native.fetch(name, folder, report)
         self = cls.__new__(cls)
         self._open(str(folder), None, threads, provider, None, quantization, sessions_max, runtime, name)
         return self
@@ -142,7 +149,7 @@ class Engine:
         runtime: str | os.PathLike[str] | None,
         pretrained: str | None = None,
     ) -> None:
-        _native.set_log_level(logging.getLogger("gigastt").getEffectiveLevel())
+        _heed_log_level()
         self._native: _native.Engine | None = _native.Engine(
             folder=folder,
             files=files,
@@ -219,9 +226,7 @@ class Engine:
                 return native.transcribe_path(os.fspath(audio), options, report, on_segment)
             if isinstance(audio, Readable):
                 _no_rate(sample_rate)
-                name = getattr(audio, "name", None)
-                name = name if isinstance(name, str) else "file"
-                return native.transcribe_file(audio, name, _size(audio), options, report, on_segment)
+                return native.transcribe_file(audio, _file_name(audio), _size(audio), options, report, on_segment)
             if sample_rate is not None:
                 return native.transcribe_samples(audio, sample_rate, options, report, on_segment)
             if isinstance(audio, (bytes, bytearray, memoryview)):
@@ -359,6 +364,15 @@ def _no_rate(sample_rate: int | None) -> None:
 
 def _size(file: object) -> int | None:
     """The size of an open file that can seek, which then stands at its start; None for a pipe.
+
+def _heed_log_level() -> None:
+    _native.set_log_level(logging.getLogger("gigastt").getEffectiveLevel())
+
+
+def _file_name(file: object) -> str:
+    name = getattr(file, "name", None)
+    return name if isinstance(name, str) else "file"
+
 
     Reading starts where the file stands, so one that was read from is taken as a pipe.
     """

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from gigastt._errors import InvalidArgumentError
-from gigastt._results import Progress
+from gigastt._results import Download, Progress
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -25,6 +25,27 @@ def reporter(progress: bool | Report) -> Iterator[Report | None]:
         with _bar("s") as bar:
 
             def report(state: Progress) -> None:
+                bar.total = state.total
+                bar.update(state.done - bar.n)
+
+            yield report
+    else:
+        yield None
+
+
+@contextmanager
+def downloads(progress: bool | Callable[[Download], object]) -> Iterator[Callable[[Download], object] | None]:
+    """What to call while files come, as `reporter`; the bar is that of the file that comes."""
+    if callable(progress):
+        yield progress
+    elif progress:
+        with _bar("B") as bar:
+            bar.unit_scale = True
+
+            def report(state: Download) -> None:
+                if bar.desc != f"{state.file}: ":
+                    bar.reset(state.total)
+                    bar.set_description(state.file)
                 bar.total = state.total
                 bar.update(state.done - bar.n)
 

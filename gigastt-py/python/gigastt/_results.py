@@ -186,6 +186,17 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Download:
+    """How much of a model's file is there."""
+
+    file: str
+    done: int
+    """Bytes that are there, from earlier attempts too."""
+    total: int | None
+    """Bytes of the whole file, where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What a loaded model is."""
 
@@ -238,4 +249,4 @@ class RecognizerStats:
     front_end_s: float
     """Seconds spent on resampling, features and voice activity."""
     bytes: int
-    """Bytes of audio features held."""
+    """Bytes of audio features and of kept context held."""
