@@ -1,6 +1,7 @@
 """What comes out: plain values."""
 
 import dataclasses
+import io
 import json
 import pickle
 import shutil
@@ -101,6 +102,24 @@ def test_many_recordings(engine, tmp_path, capsys):
     for workers in (0, 257):
         with pytest.raises(gigastt.InvalidArgumentError, match="1 to 256"):
             engine.transcribe_many([], workers=workers)
+
+
+def test_a_file_that_raises_fails_alone(engine):
+    class Broken(io.BytesIO):
+        name = "broken.wav"
+
+        def read(self, size):
+            raise OverflowError("the tape is torn")
+
+    torn, closed = Broken(), io.BytesIO()
+    closed.close()
+    results = engine.transcribe_many([torn, closed, wav("sample_08")])
+    errors, (_, transcript) = [next(results)[1], next(results)[1]], next(results)
+    assert transcript.text == spoken("sample_08")
+    assert [type(error) for error in errors] == [gigastt.IoError] * 2
+    assert [error.subject for error in errors] == ["broken.wav", "file"]
+    assert [type(error.__cause__) for error in errors] == [OverflowError, ValueError]
+    assert errors[0].message == "the tape is torn"
 
 
 def test_many_recordings_are_taken_as_there_is_room(engine):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from gigastt import _many, _models, _native, _progress, _runtime
-from gigastt._errors import ClosedError, Error, InvalidArgumentError
+from gigastt._errors import ClosedError, Error, InvalidArgumentError, IoError
 from gigastt._options import EndpointRule, Mode, Profile, Segmentation, endpoint_rule
 from gigastt._recognizer import Recognizer
 from gigastt._results import Download, EngineStats, ModelInfo, Progress, Segment, Transcript
@@ -247,10 +247,10 @@ class Engine:
     ) -> Iterator[tuple[AnyAudio, Transcript | Error]]:
         """Transcribes recordings side by side and gives each with its result, in their order.
 
-        A recording that fails gives its error in place of a transcript, and the others go on. Recordings are
-        taken from the iterable as there is room for them: at most two for each worker wait, so an
-        iterable of arrays that are read as they are asked for needs little memory. Ctrl-C, and leaving the
-        loop early, end those that are under way.
+        A recording that fails gives its error in place of a transcript, and the others go on; what an open file
+        raised is the cause of an `IoError`. Recordings are taken from the iterable as there is room for them: at
+        most two for each worker wait, so an iterable of arrays that are read as they are asked for needs little
+        memory. Ctrl-C, and leaving the loop early, end those that are under way.
 
         Args:
             audios: Recordings as `transcribe` takes them.
@@ -266,7 +266,15 @@ class Engine:
         options = _recording(channel, endpoint, segmentation, canceller)
 
         def transcribe(audio: AnyAudio) -> Transcript:
-            return self._transcribe(audio, sample_rate, options)
+            try:
+                return self._transcribe(audio, sample_rate, options)
+            except Error:
+                raise
+            except Exception as error:
+                if not isinstance(audio, Readable):
+                    raise
+                # What this file raised, which concerns no other recording.
+                raise IoError(str(error) or repr(error), _file_name(audio)) from error
 
         return _many.transcribe_many(audios, transcribe, canceller.cancel, workers, progress)
 
@@ -357,14 +365,6 @@ def _recording(
     }
 
 
-def _no_rate(sample_rate: int | None) -> None:
-    if sample_rate is not None:
-        raise InvalidArgumentError("expected none: a file knows its own", "sample_rate")
-
-
-def _size(file: object) -> int | None:
-    """The size of an open file that can seek, which then stands at its start; None for a pipe.
-
 def _heed_log_level() -> None:
     _native.set_log_level(logging.getLogger("gigastt").getEffectiveLevel())
 
@@ -373,6 +373,14 @@ def _file_name(file: object) -> str:
     name = getattr(file, "name", None)
     return name if isinstance(name, str) else "file"
 
+
+def _no_rate(sample_rate: int | None) -> None:
+    if sample_rate is not None:
+        raise InvalidArgumentError("expected none: a file knows its own", "sample_rate")
+
+
+def _size(file: object) -> int | None:
+    """The size of an open file that can seek, which then stands at its start; None for a pipe.
 
     Reading starts where the file stands, so one that was read from is taken as a pipe.
     """
