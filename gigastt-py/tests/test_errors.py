@@ -31,6 +31,16 @@ def test_errors_say_what_and_where_and_can_be_pickled():
         assert str(type(error)("no frames")) == "no frames"
 
 
+def test_errors_of_the_system_have_its_attributes():
+    for kind in (gigastt.IoError, gigastt.ModelNotFoundError, gigastt.NetworkError, gigastt.TimeoutError):
+        error = kind("no such file", "a.wav")
+        for error in (error, pickle.loads(pickle.dumps(error))):
+            assert isinstance(error, OSError)
+            assert (error.errno, error.strerror) == (None, None)
+            named = kind in (gigastt.IoError, gigastt.ModelNotFoundError)
+            assert error.filename == ("a.wav" if named else None)
+
+
 def check(kind, subject, call):
     with pytest.raises(gigastt.Error) as caught:
         call()

@@ -1,7 +1,7 @@
 """The exceptions: one class per kind of error, each with the code that every language of gigastt uses."""
 
 import builtins
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class Error(Exception):
@@ -17,12 +17,17 @@ class Error(Exception):
     subject: str | None
 
     def __init__(self, message: str = "", subject: str | None = None) -> None:
-        super().__init__(message, subject)
+        # Those that are OSError as well would take the two for its number and text.
+        Exception.__init__(self, message, subject)
         self.message = message
         self.subject = subject
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.message}" if self.subject else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # That of OSError adds the file's name to the arguments.
+        return type(self), (self.message, self.subject), self.__dict__
 
 
 class InvalidArgumentError(Error, ValueError):
@@ -38,15 +43,23 @@ class InvalidAudioError(Error, ValueError):
 
 
 class IoError(Error, OSError):
-    """A file could not be read or written."""
+    """A file could not be read or written. `filename` names it, too."""
 
     code = "io"
 
+    def __init__(self, message: str = "", subject: str | None = None) -> None:
+        super().__init__(message, subject)
+        self.filename = subject
+
 
 class ModelNotFoundError(Error, FileNotFoundError):
-    """There is no model at the place that was named."""
+    """There is no model at the place that was named, which `filename` is, too."""
 
     code = "model_not_found"
+
+    def __init__(self, message: str = "", subject: str | None = None) -> None:
+        super().__init__(message, subject)
+        self.filename = subject
 
 
 class InvalidModelError(Error, ValueError):
