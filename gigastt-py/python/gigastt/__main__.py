@@ -26,10 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the program; returns its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        engine = gigastt.Engine(options.model, threads=options.threads)
+        engine = _engine(options)
     except gigastt.Error as error:
         _complain(error)
         return SETUP_FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
     with engine:
         if options.command == "info":
             return _info(engine, sys.stdout)
@@ -45,9 +47,30 @@ def _parser() -> argparse.ArgumentParser:
     transcribe.add_argument("--format", choices=FORMATS, default="text", help="default: text")
     info = commands.add_parser("info", help="show versions, libraries and the model")
     for command in (transcribe, info):
-        command.add_argument("--model", default="embedded", help="a folder with GigaAM v3; default: the small one inside")
+        names = ", ".join(_models.PUBLISHED)
+        model = f"a folder with GigaAM v3, or one of {names}, fetched unless installed; default: the small one inside"
+        command.add_argument("--model", default="embedded", help=model)
         command.add_argument("--threads", type=int, help="worker threads; default: the machine's cores")
     return parser
+
+
+def _engine(options: argparse.Namespace) -> gigastt.Engine:
+    if options.model in _models.PUBLISHED:
+        return gigastt.Engine.from_pretrained(options.model, threads=options.threads, progress=_Fetching())
+    return gigastt.Engine(options.model, threads=options.threads)
+
+
+class _Fetching:
+    """Names each file that is fetched."""
+
+    def __init__(self) -> None:
+        self._file = ""
+
+    def __call__(self, state: gigastt.Download) -> None:
+        if state.file != self._file:
+            self._file = state.file
+            size = f", {state.total / 1e6:.1f} MB" if state.total else ""
+            sys.stderr.write(f"fetching {state.file}{size}\n")
 
 
 def _transcribe(engine: gigastt.Engine, options: argparse.Namespace, out: TextIO) -> int:

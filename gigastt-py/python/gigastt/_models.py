@@ -8,6 +8,9 @@ from pathlib import Path
 
 VARIABLE = "GIGASTT_MODEL_DIR"
 
+PUBLISHED = ("gigaam-v3-e2e-rnnt", "gigaam-v3-rnnt", "gigaam-v3-e2e-ctc", "gigaam-v3-ctc")
+"""The models that can be fetched by their names."""
+
 
 def folder() -> Path:
     """The models folder: what GIGASTT_MODEL_DIR names, else `gigastt/models` in the user's data folder."""
