@@ -178,6 +178,17 @@ fn streams_that_tell_no_delay_begin_with_it() {
 }
 
 #[test]
+fn an_mp3_may_begin_in_the_middle_of_a_frame() {
+    // Without the tag, and quiet for long enough to be taken for a much longer one.
+    let (vbr, quiet) = (&bytes("vbr.mp3")[200..], 24);
+    let late = [&vbr[18..36], &vbr[..36].repeat(quiet), vbr].concat();
+    let samples = decode(FileSource::from_bytes("late.mp3", late.clone()).unwrap());
+    assert_eq!(samples.len(), (quiet + 56) * 576);
+    check_alike("late.mp3", &samples[quiet * 576 + 1_105..], &original(), 2_048);
+    assert!(decode(piped(late).unwrap()) == samples);
+}
+
+#[test]
 fn two_mp3_in_one_are_both_heard() {
     let two = [bytes("lame.mp3"), bytes("lame.mp3")].concat();
     let samples = decode(FileSource::from_bytes("two.mp3", two).unwrap());
@@ -242,7 +253,14 @@ fn what_is_no_audio_is_told_so() {
     check_invalid("text.wav", text.into_bytes(), "expected wav, flac, mp3");
     check_invalid("zeros.mp3", vec![0; 100_000], "expected wav, flac, mp3");
     check_invalid("short.wav", b"RIFF".to_vec(), "expected wav, flac, mp3");
-    check_invalid("noise.wav", noise(3), "expected");
+    for seed in 0..20 {
+        check_invalid("noise.wav", noise(seed), "expected wav, flac, mp3");
+    }
+    // Samples without a header, and with one of another kind.
+    let wav = std::fs::read(path("../../../../tests/samples/sample_00.wav")).unwrap();
+    check_invalid("headless.pcm", wav[44..].to_vec(), "expected wav, flac, mp3");
+    let caf = [b"caff\0\x01\0\0desc\0\0\0\0\0\0\0\x20".as_slice(), &[0; 32], &wav[44..]].concat();
+    check_invalid("other.caf", caf, "expected wav, flac, mp3");
 }
 
 fn noise(seed: u64) -> Vec<u8> {

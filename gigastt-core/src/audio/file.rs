@@ -241,12 +241,22 @@ fn detect(mut input: Box<dyn MediaSource>) -> Result<Box<dyn Reader>> {
         }
         // Where it can seek, the demuxer takes an estimate of the length for the truth and cuts the
         // audio off there.
-        [b'I', b'D', b'3', ..] | [0xff, ..] => {
-            let length = input.byte_len();
-            Box::new(coded::Coded::open(Box::new(Pipe::new(Vec::new(), input)), None)?.estimate(length))
+        [b'I', b'D', b'3', ..] | [0xff, ..] => Box::new(unmeasured(input)?),
+        [0x1a, 0x45, 0xdf, 0xa3, ..] | [b'f', b'L', b'a', b'C', ..] | [b'F', b'O', b'R', b'M', ..] => {
+            Box::new(coded::Coded::open(input, None)?)
         }
-        _ => Box::new(coded::Coded::open(input, None)?),
+        // An mp3 may begin anywhere. Of what is none, the demuxers complain that it is a broken one.
+        _ => Box::new(unmeasured(input).map_err(|error| match error.kind() {
+            ErrorKind::InvalidAudio => invalid(coded::UNKNOWN),
+            _ => error,
+        })?),
     })
+}
+
+/// The reader for a stream without a length of its own.
+fn unmeasured(input: Box<dyn MediaSource>) -> Result<coded::Coded> {
+    let length = input.byte_len();
+    Ok(coded::Coded::open(Box::new(Pipe::new(Vec::new(), input)), None)?.estimate(length))
 }
 
 /// Bytes read already and the rest of a source, read once from front to back.

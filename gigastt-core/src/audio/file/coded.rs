@@ -34,6 +34,9 @@ const GAP_S: f64 = 0.01;
 /// Frames that an mp3 without a LAME tag may lack: some encoders count the frame with the tag.
 const MP3_SLACK: u64 = 1_152;
 
+/// What is told of a file that is of no known kind.
+pub(super) const UNKNOWN: &str = "expected wav, flac, mp3, ogg, m4a, aac, webm or aiff, found none of them";
+
 pub(super) struct Coded {
     demuxer: Box<dyn FormatReader>,
     track: u32,
@@ -79,9 +82,7 @@ impl Coded {
         let demuxer =
             fenced(|| default::get_probe().probe(&Hint::new(), stream, formats, tags)).map_err(|fault| {
                 match fault {
-                    Fault::Unsupported(what) if what.starts_with("core (probe)") => {
-                        invalid("expected wav, flac, mp3, ogg, m4a, aac, webm or aiff, found none of them")
-                    }
+                    Fault::Unsupported(what) if what.starts_with("core (probe)") => invalid(UNKNOWN),
                     fault => broken(fault, "in the header"),
                 }
             })?;
