@@ -348,6 +348,14 @@ fn wav_headers_out_of_range_are_named() {
 }
 
 #[test]
+fn a_codec_without_a_decoder_is_named() {
+    for (name, codec) in [("alac.m4a", "ALAC"), ("mp2.mp2", "MPEG layer 2"), ("ac3.mkv", "AC-3")] {
+        let message = format!("expected a codec that can be decoded, found {codec}");
+        check_invalid(name, bytes(name), &message);
+    }
+}
+
+#[test]
 fn a_wav_without_samples_is_told_so() {
     let none = Wav::new(1, 1, 16_000, 16, Vec::new());
     check_invalid("none.wav", none.bytes(), "expected audio, found a file that holds none");

@@ -8,8 +8,11 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
-use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::codecs::audio::well_known::{
+    CODEC_ID_AC3, CODEC_ID_ALAC, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_OPUS,
+    CODEC_ID_WMA,
+};
+use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as Fault;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::well_known::{
@@ -221,7 +224,11 @@ impl Decoder {
         // Of an mp3 symphonia cuts all that is behind the stated length, be it two files in one.
         let options = AudioDecoderOptions::default().gapless(container != FORMAT_ID_MP3);
         let decoder = fenced(|| default::get_codecs().make_audio_decoder(parameters, &options));
-        Ok(Self::Symphonia(decoder.map_err(|fault| broken(fault, "in the header"))?))
+        let refused = |fault| match refused(parameters.codec) {
+            Some(name) => invalid(format!("expected a codec that can be decoded, found {name}")),
+            None => broken(fault, "in the header"),
+        };
+        Ok(Self::Symphonia(decoder.map_err(refused)?))
     }
 
     /// Replaces `out` by the packet's samples.
@@ -242,6 +249,20 @@ impl Decoder {
             }
         }
     }
+}
+
+/// The name of a codec that is met in these containers and has no decoder here.
+fn refused(codec: AudioCodecId) -> Option<&'static str> {
+    Some(match codec {
+        CODEC_ID_AC3 => "AC-3",
+        CODEC_ID_ALAC => "ALAC",
+        CODEC_ID_DCA => "DTS",
+        CODEC_ID_EAC3 => "E-AC-3",
+        CODEC_ID_MP1 => "MPEG layer 1",
+        CODEC_ID_MP2 => "MPEG layer 2",
+        CODEC_ID_WMA => "WMA",
+        _ => return None,
+    })
 }
 
 impl Promise {
