@@ -3,7 +3,8 @@
 //!
 //! A writer into a pipe cannot go back and fill in the length of the data. What such writers leave is
 //! taken as "to the end of the stream": a length of 0 where that of the RIFF chunk is not filled in
-//! either, and one of nearly 2^31 or more that the stream does not reach. Any other has to be there.
+//! either, and one of nearly 2^31 or more that the stream does not reach, or after which no chunk follows.
+//! Any other has to be there.
 
 use std::io::{Read, SeekFrom};
 
@@ -19,6 +20,9 @@ const BLOCK_BYTES: usize = 1 << 15;
 
 /// A stated length from here on that the stream does not reach stands for "unknown".
 const PLACEHOLDER_MIN: u64 = 0x7fff_0000;
+
+/// The largest chunk behind the samples. What seems to be the header of a larger one is samples.
+const TAIL_CHUNK_MAX: u32 = 1 << 24;
 
 pub(super) struct Wav {
     input: Box<dyn MediaSource>,
@@ -69,6 +73,17 @@ impl Wav {
 
     /// Reads on into the block; the number of bytes in it, the rest of the last frame included.
     fn fill(&mut self) -> Result<usize> {
+        if let Data::Unknown { at_most } = self.data
+            && at_most == self.taken
+        {
+            let beyond = self.look_beyond(at_most)?;
+            self.taken += beyond as u64;
+            if beyond > 0 {
+                self.data = Data::Unknown { at_most: u64::MAX };
+                return Ok(self.rest + beyond);
+            }
+            self.data = Data::Stated(at_most);
+        }
         let (Data::Stated(bound) | Data::Unknown { at_most: bound }) = self.data;
         let left = usize::try_from(bound - self.taken).unwrap_or(usize::MAX);
         let room = self.block.get_mut(self.rest..).unwrap_or_default();
@@ -83,6 +98,26 @@ impl Wav {
             ))),
             _ => Ok(self.rest + read),
         }
+    }
+
+    /// Reads a few bytes behind a length that may be a placeholder into the block; how many of them are
+    /// samples, which is none where a chunk or nothing follows.
+    fn look_beyond(&mut self, at_most: u64) -> Result<usize> {
+        let padding = usize::from(!at_most.is_multiple_of(2));
+        let room = self.block.get_mut(self.rest..).and_then(|room| room.get_mut(..padding + 8));
+        let (room, mut found) = (room.unwrap_or_default(), 0);
+        loop {
+            match read_some(&mut self.input, room.get_mut(found..).unwrap_or_default())? {
+                0 => break,
+                read => found += read,
+            }
+        }
+        let is_chunk = |[c, h, u, k, size @ ..]: [u8; 8]| {
+            let named = [c, h, u, k].iter().all(|byte| matches!(byte, b' '..=b'~'));
+            named && u32::from_le_bytes(size) <= TAIL_CHUNK_MAX
+        };
+        let header = room.get(padding..found).and_then(|header| header.try_into().ok());
+        Ok(if found <= padding || header.is_some_and(is_chunk) { 0 } else { found })
     }
 }
 
@@ -257,4 +292,41 @@ fn samples(tag: u16, bits: u16) -> Result<SampleFormat> {
             )));
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use symphonia::core::io::ReadOnlySource;
+
+    use super::*;
+
+    /// What is heard of `behind` after so many bytes that the header may be right about.
+    #[track_caller]
+    fn check(at_most: u64, behind: &[u8], expected: u64) {
+        let header = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\x80\x3e\0\0\x01\0\x08\0data\xff\xff\xff\xff";
+        let bytes = [header, vec![0x80; at_most as usize].as_slice(), behind].concat();
+        let mut wav = Wav::open(Box::new(ReadOnlySource::new(Cursor::new(bytes)))).unwrap();
+        wav.data = Data::Unknown { at_most };
+        let (mut heard, mut piece) = (0, Vec::new());
+        while wav.read(&mut piece).unwrap().is_some() {
+            heard += piece.len() as u64;
+        }
+        assert_eq!(heard, at_most + expected);
+        assert_eq!(wav.read(&mut piece).unwrap(), None);
+    }
+
+    #[test]
+    fn behind_a_placeholder_the_samples_go_on() {
+        for at_most in [100_000, 99_999] {
+            check(at_most, &[], 0);
+            check(at_most, &[0x80; 50_000], 50_000);
+            check(at_most, &[0x80; 5], 5);
+            check(at_most, b"LIST\x04\0\0\x7fINFO", 12);
+        }
+        check(100_000, b"LIST\x04\0\0\0INFO", 0);
+        check(99_999, b"\0LIST\x04\0\0\0INFO", 0);
+        check(99_999, b"\0", 0);
+    }
 }
