@@ -15,10 +15,14 @@
 //! constant: one packet at a time.
 //!
 //! **Nothing is left out silently.** A file that ends before the length its container states, a packet
-//! that cannot be decoded and a gap between packets are `InvalidAudio`; the samples read before are right.
+//! that cannot be decoded and a gap between packets of a flac or an ogg are `InvalidAudio`; the samples
+//! read before are right.
+//!
 //! What cannot be noticed is damage in streams that have neither length nor checksum: an mp3 without a
 //! Xing or LAME tag, or a raw AAC stream, that was cut or lost bytes (the rest of a frame is passed
-//! over), and a webm without sizes, as browsers record it, that was cut.
+//! over), and a webm without sizes, as browsers record it, that was cut. Nor can blocks and fragments that
+//! are missing inside webm, mkv and fragmented mp4, which cannot be told from the silence and the lost
+//! packets that recorders of calls leave out: what follows comes at once.
 
 mod coded;
 mod mp4;
