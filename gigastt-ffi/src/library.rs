@@ -65,10 +65,14 @@ static LOG: RwLock<Option<Arc<LogCallback>>> = RwLock::new(None);
 
 impl log::Log for HostLog {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.level() <= log::max_level()
+        // The decoders warn of what is no fault, such as the first bytes of every mp4.
+        metadata.level() <= log::max_level() && !metadata.target().starts_with("symphonia")
     }
 
     fn log(&self, record: &log::Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
         // The lock is free while the host's function runs.
         let Some(callback) = LOG.read().clone() else { return };
         let text = |text: String| CString::new(text.replace('\0', " ")).unwrap_or_default();
@@ -198,4 +202,19 @@ fn home() -> Option<PathBuf> {
 fn home() -> Option<PathBuf> {
     // Core looks beside the program, which is where libraries lie on such systems.
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use log::{Level, LevelFilter, Log as _, Metadata, set_max_level};
+
+    use super::HostLog;
+
+    #[test]
+    fn the_decoders_are_not_heard() {
+        set_max_level(LevelFilter::Trace);
+        let heard = |target| HostLog.enabled(&Metadata::builder().target(target).level(Level::Error).build());
+        assert!(heard("gigastt_core::model::ort"));
+        assert!(!heard("symphonia_core::formats::probe"));
+    }
 }

@@ -28,7 +28,8 @@ pub(crate) fn set_log_level(level: u32) {
 
 impl Log for PythonLogging {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= log::max_level()
+        // The decoders warn of what is no fault, such as the first bytes of every mp4.
+        metadata.level() <= log::max_level() && !metadata.target().starts_with("symphonia")
     }
 
     fn log(&self, record: &Record<'_>) {

@@ -317,6 +317,17 @@ def test_a_download_is_logged_before_there_is_an_engine(tmp_path):
     assert printed.startswith("gigastt.download ") and "503" in printed
 
 
+def test_a_good_recording_is_no_reason_to_warn():
+    printed = python(
+        """
+        import logging
+        logging.basicConfig(level=logging.WARNING, stream=sys.stdout)
+        gigastt.Engine(threads=1).transcribe("gigastt-core/tests/data/audio/aac.m4a")
+        """
+    )
+    assert printed == ""
+
+
 def test_a_log_handler_that_fails_fails_alone():
     printed = python(
         """
