@@ -126,6 +126,12 @@ impl Note {
         )
     }
 
+    /// Provider and processor of its key.
+    fn machine(&self) -> &str {
+        let start = self.key.rmatch_indices("; ").nth(1).map_or(0, |(at, _)| at);
+        self.key.split_at(start).1
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         let mut source = line("source")?.split(' ');
@@ -363,16 +369,16 @@ pub(super) fn leftovers(model: &Path) -> Vec<(PathBuf, u64)> {
         entries(model).into_iter().filter(|path| path.extension().is_some_and(|e| e == "onnx")).collect();
     let mut used = Vec::new();
     for graph in &graphs {
-        let mut digests = Vec::new();
-        for stored in of(graph) {
-            // One for each kind of machine, the newest, while its source has the same size.
-            let fresh = stored
-                .note
-                .as_ref()
-                .is_some_and(|note| stat(graph).is_ok_and(|(b, _)| b == note.source.bytes));
-            if fresh && !digests.contains(&stored.digest) {
-                digests.push(stored.digest.clone());
-                used.push(stored.folder);
+        let mut machines = Vec::new();
+        for Stored { folder, note, .. } in of(graph) {
+            let is_fresh = |note: &Note| stat(graph).is_ok_and(|(bytes, _)| bytes == note.source.bytes);
+            // One for each kind of machine, the newest, while its source has the same size. Those before were
+            // made for another ONNX Runtime or by another release.
+            let Some(note) = note.filter(is_fresh) else { continue };
+            let machine = note.machine().to_owned();
+            if !machines.contains(&machine) {
+                machines.push(machine);
+                used.push(folder);
             }
         }
     }

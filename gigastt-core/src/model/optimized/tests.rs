@@ -274,8 +274,29 @@ fn what_nothing_uses_is_found() {
     // The next one that is made sweeps it away.
     optimize(&model(&folder), &OptimizeOptions { again: true, ..OptimizeOptions::default() }).unwrap();
     assert!(!unfinished.exists() && !made.folder.exists());
+    // Of one machine the newest is used, whatever made the others; another machine has one of its own.
+    let earlier = made_earlier(&folder, "\nkey rewrite", "\nkey earlier");
+    let elsewhere = made_earlier(&folder, "; cpu; ", "; cpu; other ");
+    assert!(earlier.exists() && elsewhere.exists());
+    let left: Vec<_> = leftovers(folder.path()).into_iter().map(|(path, _)| path).collect();
+    assert_eq!(left, [earlier]);
     fs::remove_file(folder.path().join(ENCODER)).unwrap();
-    assert_eq!(leftovers(folder.path()).len(), 1);
+    assert_eq!(leftovers(folder.path()).len(), 3);
+}
+
+/// Makes a form anew and gives the one before another key.
+fn made_earlier(folder: &tempfile::TempDir, from: &str, to: &str) -> PathBuf {
+    let old = store::of(&folder.path().join(ENCODER)).swap_remove(0).folder;
+    let name = old.file_name().unwrap().to_str().unwrap();
+    let renamed = old.with_file_name(name.replace(".int8.", &format!(".int8.{}", to.len())));
+    fs::rename(&old, &renamed).unwrap();
+    edit(&renamed.join("note"), |note| {
+        let text = String::from_utf8(std::mem::take(note)).unwrap();
+        assert!(text.contains(from), "{text}");
+        *note = text.replace(from, to).into_bytes();
+    });
+    make_form(folder, Form::Int8);
+    renamed
 }
 
 /// Fails when a form is written without what it keeps, or when only the worker that validates it can make steps.
