@@ -87,13 +87,17 @@ impl Optimized {
 }
 
 /// Makes the fast form of `model`, a model in a folder, for the processor; of several quantisations the plain
-/// one is taken. Takes up to a minute and, for the published models, 3 GB.
+/// one is taken if it is there. Takes up to a minute and, for the published models, 3 GB.
 ///
 /// # Errors
 /// `InvalidArgument` for a model in memory; `Io` when nothing can be written beside it; `Inference` when what
 /// was made computes something else; as [`EngineBuilder::build`](crate::EngineBuilder::build).
 pub fn optimize(model: &Model, options: &OptimizeOptions) -> Result<Outcome> {
-    let spec = model.plain().resolve()?;
+    let spec = match model.plain().resolve() {
+        // Others are refused with a reason, or can be made faster.
+        Err(error) if error.kind() == ErrorKind::ModelNotFound => model.resolve()?,
+        spec => spec?,
+    };
     let load = LoadOptions { runtime: options.runtime.clone(), ..LoadOptions::default() };
     let Some(source) = source(&spec) else {
         let message =

@@ -204,8 +204,12 @@ fn a_graph_that_is_refused_runs_as_it_is() {
     let check = |graph: Graph, expected: Refusal| {
         let folder = folder_with(graph);
         let outcome = optimize(&model(&folder), &OptimizeOptions::default()).unwrap();
-        assert_eq!(outcome, Outcome::Refused(expected));
+        assert_eq!(outcome, Outcome::Refused(expected.clone()));
         assert_eq!((run(&folder).0, stored(&folder)), (None, Vec::<String>::new()));
+        // Also where there is no plain one beside it.
+        fs::rename(folder.path().join(ENCODER), folder.path().join("v3_rnnt_encoder.int8.onnx")).unwrap();
+        let outcome = optimize(&model(&folder), &OptimizeOptions::default()).unwrap();
+        assert_eq!(outcome, Outcome::Refused(expected));
     };
     let mut plain = convolution_module();
     plain.body.node.retain(|node| node.op_type() != "Conv" || node.output == ["c2"]);
