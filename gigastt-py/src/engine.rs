@@ -42,8 +42,7 @@ pub(crate) fn fetch(
     if download::installed(&models, model.variant).is_some() {
         return Ok(());
     }
-    let mut options = FetchOptions::from_env().or_raise(py)?;
-    options.folder = models;
+    let options = FetchOptions::new(models).hub_from_env();
     let canceller = Canceller::new();
     let work = {
         let canceller = canceller.clone();

@@ -112,14 +112,19 @@ impl FetchOptions {
     /// # Errors
     /// `ModelNotFound` when there is no place for models.
     pub fn from_env() -> Result<Self> {
-        let mut options = Self::new(models_folder()?);
+        Ok(Self::new(models_folder()?).hub_from_env())
+    }
+
+    /// With the hub that the environment names, if any: `GIGASTT_HUB`, `GIGASTT_OFFLINE`.
+    #[must_use]
+    pub fn hub_from_env(mut self) -> Self {
         if let Some(hub) = variable(HUB_VARIABLE) {
-            options.hub = Some(hub);
+            self.hub = Some(hub);
         }
         if is_offline() {
-            options.hub = None;
+            self.hub = None;
         }
-        Ok(options)
+        self
     }
 }
 
@@ -539,10 +544,10 @@ pub(crate) fn bring(name: &str, folder: Option<&Path>) -> Result<(Variant, PathB
         let message = format!("expected one of {}", names.join(", "));
         return Err(Error::new(ErrorKind::InvalidArgument, message).about(name));
     };
-    let mut options = FetchOptions::from_env()?;
-    if let Some(folder) = folder {
-        options.folder = folder.into();
-    }
+    let options = match folder {
+        Some(folder) => FetchOptions::new(folder).hub_from_env(),
+        None => FetchOptions::from_env()?,
+    };
     let path = match installed(&options.folder, model.variant) {
         Some(path) => path,
         None => fetch(model, &options, FetchHooks::default())?,

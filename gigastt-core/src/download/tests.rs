@@ -687,6 +687,33 @@ fn an_installed_model_is_found_by_its_variant() {
     assert_eq!(installed(folder.path(), Variant::E2eCtc), None);
 }
 
+/// The variable that makes this program a child that reads its environment: the hub it has to find.
+const READER: &str = "GIGASTT_TEST_CHILD_EXPECTS";
+
+/// What such a child does; without its variable this is not one.
+#[test]
+fn a_child_reads_its_environment() {
+    let Ok(expected) = std::env::var(READER) else { return };
+    let options = FetchOptions::new("given").hub_from_env();
+    assert_eq!((options.folder, options.hub.unwrap_or_default()), ("given".into(), expected));
+}
+
+#[test]
+fn the_hub_is_the_environments_and_a_folder_that_is_given_stays() {
+    let check = |hub: &str, offline: &str, expected: &str| {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "download::tests::a_child_reads_its_environment"])
+            .envs([(HUB_VARIABLE, hub), (OFFLINE_VARIABLE, offline), (READER, expected)])
+            .stdout(Stdio::null())
+            .status();
+        assert!(child.unwrap().success(), "{hub:?}, {offline:?}");
+    };
+    check("", "", HUB);
+    check("", "false", HUB);
+    check("http://mirror", "0", "http://mirror");
+    check("http://mirror", "1", "");
+}
+
 /// The variables that make this program a child that fetches.
 const CHILD: [&str; 2] = ["GIGASTT_TEST_CHILD_HUB", "GIGASTT_TEST_CHILD_FOLDER"];
 const CHILD_GRAPH_BYTES: usize = 4 << 20;
