@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Any
 
 from pipecat.frames.frames import CancelFrame, EndFrame, Frame, InterimTranscriptionFrame, TranscriptionFrame
@@ -44,28 +45,32 @@ class GigasttSTTService(STTService):
         self._endpoint: Profile | gigastt.EndpointRule = endpoint
         self._recognizer: gigastt.AsyncRecognizer | None = None
         self._telling: asyncio.Task[None] | None = None
+        self._complaint: str | None = None
 
     def can_generate_metrics(self) -> bool:
         return True
 
     async def setup(self, setup: FrameProcessorSetup) -> None:
         await super().setup(setup)
-        recognizer = self._engine.recognizer(self.sample_rate, endpoint=self._endpoint)
-        self._recognizer = await recognizer.__aenter__()
-        self._telling = self.create_task(self._tell(self._recognizer))
+        await self._open()
 
     async def run_stt(self, audio: bytes) -> AsyncGenerator[Frame | None, None]:
         """Takes audio; the texts are pushed as they come."""
-        if self._recognizer is not None:
-            try:
-                await self._recognizer.push_pcm(audio)
-            except gigastt.Error as error:
+        try:
+            await self._hear(audio)
+            self._complaint = None
+        except gigastt.Error as error:
+            # Once, and not for each piece of audio.
+            if self._complaint != str(error):
+                self._complaint = str(error)
                 await self.push_error(f"gigastt: {error}", exception=error)
         yield None
 
     async def stop(self, frame: EndFrame) -> None:
         if self._recognizer is not None and self._telling is not None:
-            self._recognizer.close()
+            # That a stream failed is told by `_tell`.
+            with suppress(gigastt.Error):
+                self._recognizer.close()
             await self._telling
         await super().stop(frame)
 
@@ -76,6 +81,22 @@ class GigasttSTTService(STTService):
     async def cleanup(self) -> None:
         await self._let_go()
         await super().cleanup()
+
+    async def _open(self) -> None:
+        recognizer = self._engine.recognizer(self.sample_rate, endpoint=self._endpoint)
+        self._recognizer = await recognizer.__aenter__()
+        self._telling = self.create_task(self._tell(self._recognizer))
+
+    async def _hear(self, audio: bytes) -> None:
+        if self._recognizer is None or self._telling is None:
+            return
+        try:
+            await self._recognizer.push_pcm(audio)
+        except gigastt.InferenceError:
+            # That the stream failed is told by `_tell`; what is said from now on is for another one.
+            await self._telling
+            await self._open()
+            await self._recognizer.push_pcm(audio)
 
     async def _let_go(self) -> None:
         if self._recognizer is not None:
