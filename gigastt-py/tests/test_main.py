@@ -50,6 +50,8 @@ def test_interrupted(monkeypatch):
 
     monkeypatch.setattr(gigastt.Engine, "transcribe", interrupt)
     assert main(["transcribe", PATH]) == 130
+    monkeypatch.setattr(gigastt.Engine, "from_pretrained", interrupt)
+    assert main(["info", "--model", "gigaam-v3-ctc"]) == 130
 
 
 def test_info(capsys):
