@@ -45,7 +45,7 @@ def test_failures_are_told_and_the_rest_is_done(capsys, tmp_path):
 
 
 def test_interrupted(monkeypatch):
-    def interrupt(*_):
+    def interrupt(*_, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(gigastt.Engine, "transcribe", interrupt)
