@@ -137,23 +137,26 @@ impl Inlet {
 
 /// The task that reads a body, for an answer that begins before the body ends. Dropped it ends; the connection
 /// then ends with the answer, and does not wait for the rest of the upload.
-pub(crate) struct Reading(AbortHandle);
+pub(crate) struct Reading(Option<AbortHandle>);
 
 impl Reading {
     /// That of `task`.
     pub(crate) fn of<T>(task: &JoinHandle<T>) -> Self {
-        Self(task.abort_handle())
+        Self(Some(task.abort_handle()))
     }
 
     /// Lets it read on to the end of the body, so that the connection can be used again.
-    pub(crate) fn go_on(self) {
-        std::mem::forget(self);
+    pub(crate) fn go_on(mut self) {
+        // Not forgotten: the task's memory is kept as long as a handle is.
+        self.0 = None;
     }
 }
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
     }
 }
 
