@@ -58,8 +58,9 @@ impl Keys {
     /// Reads them, one a line; empty lines and those that begin with `#` are none.
     ///
     /// # Errors
-    /// When the file cannot be read or holds none: then nobody could come in. When a key is no token of RFC 9110:
-    /// no subprotocol could hold it, so browsers could not show it.
+    /// When the file cannot be read or holds none: then nobody could come in. When a key has a character that
+    /// `Authorization: Bearer` does not take. Of one that a subprotocol does not hold, such as base64 often is, the log
+    /// says that browsers cannot show it.
     pub(crate) fn read(path: &std::path::Path) -> std::io::Result<Self> {
         let named =
             |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display()));
@@ -69,11 +70,18 @@ impl Keys {
             if key.is_empty() || key.starts_with('#') {
                 continue;
             }
-            if !key.bytes().all(is_token) {
+            if !key.bytes().all(|byte| is_token(byte) || b"/=".contains(&byte)) {
                 return Err(named(std::io::Error::other(format!(
-                    "line {number}: expected a key of letters, digits and {MARKS}; \
+                    "line {number}: expected a key of letters, digits and {MARKS}/=; \
                      `openssl rand -hex 32` makes one"
                 ))));
+            }
+            if !key.bytes().all(is_token) {
+                tracing::warn!(
+                    "{}: line {number}: browsers cannot show a key with / or =; `openssl rand -hex 32` makes one \
+                     that they can",
+                    path.display()
+                );
             }
             keys.push(key.to_owned());
         }
@@ -200,10 +208,15 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_browsers_cannot_show_is_refused_and_not_told() {
+    fn a_key_that_nobody_can_show_is_refused_and_not_told() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("keys");
-        for key in ["c2VjcmV0/w==", "se cret", "s\u{435}cret"] {
+        std::fs::write(&path, "c2VjcmV0/w==").expect("a file");
+        assert_eq!(
+            Keys::read(&path).expect("keys that programs can show"),
+            Keys(vec!["c2VjcmV0/w==".into()])
+        );
+        for key in ["se cret", "s\u{435}cret"] {
             std::fs::write(&path, format!("# ours\nfirst\n{key}\n")).expect("a file");
             let error = Keys::read(&path).expect_err("no token").to_string();
             assert!(error.contains("keys: line 3: ") && error.contains("openssl"), "{error}");

@@ -14,7 +14,7 @@ const MARKS_MAX = 1_500;
 /** How long the last words and Close are awaited after `stop`, in milliseconds. */
 const STOP_WAIT = 20_000;
 
-/** What a subprotocol can hold, and what keys are therefore made of: a token of RFC 9110, section 5.6.2. */
+/** The keys that a subprotocol can hold: tokens of RFC 9110, section 5.6.2. */
 const TOKEN = /^[\w!#$%&'*+.^`|~-]*$/;
 
 /** An error with a code of the service or of this page. */
