@@ -272,7 +272,8 @@ def test_soak(program, tmp_path, transcribe):
         hours, megabytes = np.array(memory[len(memory) // 2 :]).T
         slope = np.polyfit(hours, megabytes, 1)[0] if len(hours) > 1 else 0.0
         print(f"{slope:.2f} MB an hour over the second half, {len(hours)} rounds")
-        assert seconds < 3_600 or slope < 1, f"{slope:.2f} MB an hour"
+        # Some 700,000 clients come and go in it: a leak of eight bytes for each is found.
+        assert seconds < 3_600 or slope < 5, f"{slope:.2f} MB an hour"
 
 
 @pytest.fixture
