@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from gigastt import _native
@@ -97,18 +97,12 @@ class Recognizer:
             ClosedError: It was finished or closed before.
             CancelledError, ForkedError, InferenceError: See there.
         """
-        try:
-            self._finals.begin()
+        with self._finals.taken():
             deadline = _Deadline(timeout)
             while not self._finals.over:
                 if not self._finals.take(deadline.slice):
                     self._native.hurry(deadline.left)
             return self._finals.transcript()
-        except Error:
-            raise
-        except BaseException:
-            self._finals.interrupted = True
-            raise
 
     def force_endpoint(self) -> None:
         """Ends the running utterance here; its final follows."""
@@ -222,8 +216,7 @@ class AsyncRecognizer:
         """
         import asyncio
 
-        try:
-            self._finals.begin()
+        with self._finals.taken():
             deadline = _Deadline(timeout)
             while not self._finals.over:
                 try:
@@ -232,11 +225,6 @@ class AsyncRecognizer:
                 except TimeoutError:
                     self._native.hurry(deadline.left)
             return self._finals.transcript()
-        except Error:
-            raise
-        except BaseException:
-            self._finals.interrupted = True
-            raise
 
     def force_endpoint(self) -> None:
         """Ends the running utterance here; its final follows."""
@@ -323,13 +311,23 @@ class _Finals:
     def __init__(self, native: _native.Recognizer) -> None:
         self._native = native
         self._taken: list[tuple[Event | None, bool]] = []
-        self.interrupted = False
+        self._interrupted = False
         self.over = False
 
-    def begin(self) -> None:
-        """Says that no more audio comes; raises when that was said before, unless it was interrupted."""
-        again, self.interrupted = self.interrupted, False
-        self._native.close(again)
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Says that no more audio comes, which raises when that was said before, unless the block after that was
+        interrupted. It is, by whatever is no error of the stream.
+        """
+        try:
+            again, self._interrupted = self._interrupted, False
+            self._native.close(again)
+            yield
+        except Error:
+            raise
+        except BaseException:
+            self._interrupted = True
+            raise
 
     def take(self, timeout: float | None) -> bool:
         """Takes the next event; false when none came in time."""
