@@ -30,6 +30,13 @@ fn release(engine: *mut gigastt_engine, recognizer: *mut gigastt_recognizer) {
     }
 }
 
+/// The next final of a stream; what comes before it is passed over.
+fn next_final(recognizer: *mut gigastt_recognizer) -> serde_json::Value {
+    std::iter::repeat_with(|| next(recognizer, LONG_MS).unwrap())
+        .find(|event| event["type"] == "final")
+        .unwrap()
+}
+
 #[test]
 fn a_stream_is_transcribed() {
     let engine = engine(0);
@@ -46,12 +53,7 @@ fn finish_has_the_finals_that_were_not_taken() {
     let engine = engine(0);
     let recognizer = open(engine);
     assert_eq!(push(recognizer, &signal(&SPEECH)), GIGASTT_OK);
-    let first = loop {
-        let event = next(recognizer, LONG_MS).unwrap();
-        if event["type"] == "final" {
-            break event;
-        }
-    };
+    let first = next_final(recognizer);
     assert_eq!(first["text"], "w1 w3");
     assert_eq!(finish(recognizer).as_deref(), Ok("w5 w7"));
     release(engine, recognizer);
@@ -311,12 +313,7 @@ fn the_rule_changes_while_the_stream_runs() {
     assert_eq!(push(recognizer, &signal(&SPEECH)), GIGASTT_OK);
     // SAFETY: a handle.
     assert_eq!(unsafe { gigastt_recognizer_force_endpoint(recognizer, null_mut()) }, GIGASTT_OK);
-    let last = loop {
-        let event = next(recognizer, LONG_MS).unwrap();
-        if event["type"] == "final" {
-            break event;
-        }
-    };
+    let last = next_final(recognizer);
     assert_eq!((&last["text"], &last["endpoint_reason"]), (&"w1 w3 w7 w9".into(), &"forced".into()));
     release(engine, recognizer);
 }
@@ -336,12 +333,7 @@ fn a_reset_undoes_what_was_set() {
     assert_eq!(unsafe { gigastt_recognizer_reset(recognizer, null_mut()) }, GIGASTT_OK);
     set(c"utterance_max_ms", c"20000");
     assert_eq!(push(recognizer, &signal(&SPEECH)), GIGASTT_OK);
-    let first = loop {
-        let event = next(recognizer, LONG_MS).unwrap();
-        if event["type"] == "final" {
-            break event;
-        }
-    };
+    let first = next_final(recognizer);
     assert_eq!((&first["text"], &first["endpoint_reason"]), (&"w1 w3".into(), &"silence".into()));
     release(engine, recognizer);
 }
