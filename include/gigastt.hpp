@@ -202,8 +202,7 @@ public:
     std::string text() const { return detail::copy(gigastt_transcript_text(get())); }
     std::int64_t duration_ms() const { return gigastt_transcript_duration_ms(get()); }
     std::vector<Word> words() const {
-        return detail::words(get(), gigastt_transcript_word_count(get()),
-                                                 gigastt_transcript_word);
+        return detail::words(get(), gigastt_transcript_word_count(get()), gigastt_transcript_word);
     }
     std::vector<Final> segments() const {
         std::vector<Final> all;
