@@ -31,7 +31,7 @@ demo: setup ## Transcribe recordings with the embedded model
 	@$(TARGET)/release/gigastt transcribe $(addprefix $(SAMPLES)/sample_,00.wav 01.wav 04.wav 08.wav)
 
 .PHONY: build
-build: ## Build the command line, optimised, in target/release
+build: setup ## Build the command line, optimised, in target/release
 	$(CARGO) build --release --locked -p gigastt-sidecar
 
 .PHONY: test
