@@ -273,9 +273,9 @@ Megabytes (10^6 bytes) of a process with the int8 model and one thread.
 | the same {n} in the middle of an utterance of 10 s, each encoded up to its last step, add | {row["active"]:.1f} |
 | what the streams count of that themselves: sound, text, kept keys and values | {row["held"]:.1f} |
 
-Kept context is what costs there, {row["held"] / n:.1f} MB a stream that speaks, given back when its utterance ends; with a plan
-of windows there is none. {n} streams that speak at the same time, fed in real time to two threads whether they keep up or
-not, add {row["kept_kb"] * n / 1e3:.0f} MB of resident memory with kept context and {row["windows_kb"] * n / 1e3:.0f} MB with windows.
+Kept context is most of that, and at most 40 MB a worker: of as many streams as a core can keep up with. What more streams
+say is encoded in windows. {n} streams that speak at the same time, fed in real time to two threads whether they keep up or
+not, add {row["kept_kb"] * n / 1e3:.0f} MB of resident memory with the default plan and {row["windows_kb"] * n / 1e3:.0f} MB with one of windows alone.
 """
 
 

@@ -58,7 +58,7 @@ struct Parts {
 impl Parts {
     /// The plan, of windows if the model's encoder keeps nothing.
     fn within_reach(&self, plan: Plan) -> Plan {
-        if self.network.keeps() { plan } else { plan.without_kept_context() }
+        if self.network.kept().is_some() { plan } else { plan.without_kept_context() }
     }
 }
 
@@ -182,8 +182,9 @@ impl Engine {
 
     fn start(network: Arc<dyn Network>, info: ModelInfo, count: usize, sessions_max: usize) -> Result<Self> {
         let workers = Workers::start(&network, count)?;
+        let pasts = Pasts::for_workers(count, network.kept().unwrap_or(0));
         let inner = Inner {
-            parts: Some(Parts { workers, network, pasts: Pasts::new(Pasts::MOST), count }),
+            parts: Some(Parts { workers, network, pasts, count }),
             info,
             sessions: AtomicUsize::new(0),
             sessions_max,
@@ -223,7 +224,7 @@ impl Engine {
     pub fn admit(&self) -> Result<()> {
         let parts = self.inner.parts()?;
         if parts.pasts.full() {
-            let message = format!("{} streams speak, as many as context is kept of", Pasts::MOST);
+            let message = format!("{} streams speak, of as many as context may be kept", parts.pasts.lent());
             return Err(Error::new(ErrorKind::Busy, message));
         }
         parts.workers.shared.queue(|queue, now| queue.admit(now))

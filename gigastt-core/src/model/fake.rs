@@ -154,8 +154,8 @@ impl Network for FakeNetwork {
         Box::new(FakeFrontEnd::default())
     }
 
-    fn keeps(&self) -> bool {
-        true
+    fn kept(&self) -> Option<usize> {
+        Some(Past::frame_bytes(1, 1))
     }
 
     fn lane(&self) -> Result<Box<dyn Lane>> {

@@ -190,8 +190,8 @@ pub(crate) trait Network: Send + Sync {
         Box::<Acoustic>::default()
     }
 
-    /// Whether its encoder keeps what it has computed, so that lanes can run [`Lane::step`].
-    fn keeps(&self) -> bool;
+    /// Bytes of a frame that its encoder keeps, so that lanes can run [`Lane::step`]; `None`: it keeps nothing.
+    fn kept(&self) -> Option<usize>;
 
     /// A new execution context. Each worker owns one.
     fn lane(&self) -> Result<Box<dyn Lane>>;

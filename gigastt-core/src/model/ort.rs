@@ -220,8 +220,8 @@ pub(crate) struct OrtNetwork {
     options: LoadOptions,
     /// How the joint network is run, found out with the first lane.
     joint: OnceLock<(Joint, Option<Cut>)>,
-    /// How the encoder keeps what it has computed, found out with the first lane; `None`: it does not.
-    keeping: OnceLock<Option<Keeping>>,
+    /// How the encoder keeps what it has computed, and how much, found out with the first lane; `None`: it does not.
+    keeping: OnceLock<Option<(Keeping, Shape)>>,
     /// The lane that was opened to validate the model; the first worker gets it.
     spare: Mutex<Option<OrtLane>>,
 }
@@ -240,8 +240,9 @@ impl Network for OrtNetwork {
         Arc::clone(&self.spec.vocab)
     }
 
-    fn keeps(&self) -> bool {
-        matches!(self.keeping.get(), Some(Some(_)))
+    fn kept(&self) -> Option<usize> {
+        let (_, Shape { layers, width, .. }) = self.keeping.get()?.as_ref()?;
+        Some(Past::frame_bytes(2 * layers, *width))
     }
 
     fn lane(&self) -> Result<Box<dyn Lane>> {
@@ -329,7 +330,7 @@ impl OrtNetwork {
         part: &Part,
         check: impl FnOnce(&Interface) -> Result<Encoder>,
     ) -> Result<(Session, Encoder, Option<Shape>)> {
-        if let Some(Some(Keeping::Cut(ports))) = self.keeping.get() {
+        if let Some(Some((Keeping::Cut(ports), _))) = self.keeping.get() {
             let (session, shape) = self.open_cut_encoder(part, ports)?;
             return Ok((session, ports.clone(), Some(shape)));
         }
@@ -349,7 +350,7 @@ impl OrtNetwork {
 
     /// Makes the lane's encoder one that keeps what it has computed, if there can be one and it computes what
     /// the encoder did; the log says why there is none.
-    fn make_keep(&self, lane: &mut OrtLane) -> Option<Keeping> {
+    fn make_keep(&self, lane: &mut OrtLane) -> Option<(Keeping, Shape)> {
         let part = self.spec.graphs.first();
         let mut replace = || -> Result<(Keeping, f32)> {
             let mel: Vec<f32> =
@@ -368,7 +369,9 @@ impl OrtNetwork {
             Ok((Keeping::Cut(lane.ports.clone()), deviation?))
         };
         match replace() {
-            Ok((keeping, deviation)) if deviation < DEVIATION_MAX => Some(keeping),
+            Ok((keeping, deviation)) if deviation < DEVIATION_MAX => {
+                Some((keeping, lane.shape.as_ref()?.shape))
+            }
             Ok((_, off)) => {
                 log::warn!("{}: keeps no context, since it would be {off} off", part.name);
                 None

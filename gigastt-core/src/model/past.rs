@@ -7,7 +7,7 @@ use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 
 use super::graph::streaming;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Encoder frames of audio that a step needs before its first, for the subsampling.
 pub(crate) const BEFORE: usize = streaming::BEFORE;
@@ -111,6 +111,11 @@ impl Past {
         Some(row)
     }
 
+    /// Bytes of the rows of one frame, of so many kinds.
+    pub(crate) fn frame_bytes(kinds: usize, width: usize) -> usize {
+        kinds * (width + width.div_ceil(Rows::GROUP) * size_of::<f32>())
+    }
+
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
         let rows = self.rows.iter().map(Rows::bytes);
@@ -191,50 +196,59 @@ impl Rows {
 /// 1.5 times 2 to the 23rd.
 const ROUNDING: f32 = 12_582_912.0;
 
-/// The pasts of an engine's streams: how many there may be, and the memory of those that ended.
+/// The pasts of an engine's streams: of how many frames there may be rows, and the memory of those that ended.
 #[derive(Debug)]
 pub(crate) struct Pasts {
-    most: usize,
+    frames_max: usize,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     lent: usize,
+    /// Of those that are lent, as many as each may have.
+    frames: usize,
     free: Vec<Past>,
 }
 
 impl Pasts {
-    /// The most utterances of which an engine keeps something at a time. Of the full-size model with the default
-    /// plan that is 0.9 GB. What more streams say is encoded in windows, but in mode incremental, and new live
-    /// streams are refused.
-    pub(crate) const MOST: usize = 512;
+    /// The bytes of rows that an engine keeps for each of its workers: of the full-size model with the default plan 23
+    /// utterances, about as many as speak at a time when a core has as many streams as it can keep up with. What more
+    /// streams say is encoded in windows.
+    const WORKER_BYTES: usize = 40_000_000;
+    /// How many times that there may be with those whose text must not depend on it.
+    const FULL: usize = 4;
     /// The most whose memory waits to be used again; what more there is goes back to the system.
     const FREE_MAX: usize = 8;
 
-    /// None yet, and never more than `most`.
-    pub(crate) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, state: Mutex::new(State::default()) })
+    /// None yet, and never more than of `frames_max` frames.
+    pub(crate) fn new(frames_max: usize) -> Arc<Self> {
+        Arc::new(Self { frames_max, state: Mutex::new(State::default()) })
     }
 
-    /// A past as [`Past::new`] makes it, until it is dropped; `None` when there are as many as there may be.
+    /// For so many workers, each frame with rows of so many bytes.
+    pub(crate) fn for_workers(workers: usize, frame_bytes: usize) -> Arc<Self> {
+        Self::new(workers * Self::WORKER_BYTES / frame_bytes.max(1))
+    }
+
+    /// A past as [`Past::new`] makes it, until it is dropped; `None` when there would be more than there may be.
     pub(crate) fn lend_bounded(self: &Arc<Self>, left: usize) -> Option<Lent> {
-        let mut state = self.state.lock();
-        state.lent = (state.lent < self.most).then_some(state.lent + 1)?;
-        Some(self.renewed(state.free.pop(), left))
+        let state = self.state.lock();
+        (state.frames + left <= self.frames_max).then(|| self.count_out(state, left))
     }
 
     /// The same, also beyond the bound: for those whose result must not depend on it.
     pub(crate) fn lend(self: &Arc<Self>, left: usize) -> Lent {
-        let mut state = self.state.lock();
-        state.lent += 1;
-        self.renewed(state.free.pop(), left)
+        self.count_out(self.state.lock(), left)
     }
 
-    fn renewed(self: &Arc<Self>, free: Option<Past>, left: usize) -> Lent {
-        let mut past = free.unwrap_or_default();
+    fn count_out(self: &Arc<Self>, mut state: MutexGuard<'_, State>, left: usize) -> Lent {
+        state.lent += 1;
+        state.frames += left;
+        let mut past = state.free.pop().unwrap_or_default();
+        drop(state);
         past.renew(left);
-        Lent { past, pasts: Arc::clone(self) }
+        Lent { past, frames: left, pasts: Arc::clone(self) }
     }
 
     /// How many there are.
@@ -242,9 +256,9 @@ impl Pasts {
         self.state.lock().lent
     }
 
-    /// Whether there are as many as there may be.
+    /// Whether more is lent than streams whose text may depend on it ever get.
     pub(crate) fn full(&self) -> bool {
-        self.lent() >= self.most
+        self.state.lock().frames >= Self::FULL * self.frames_max
     }
 }
 
@@ -252,6 +266,7 @@ impl Pasts {
 #[derive(Debug)]
 pub(crate) struct Lent {
     past: Past,
+    frames: usize,
     pasts: Arc<Pasts>,
 }
 
@@ -274,6 +289,7 @@ impl Drop for Lent {
         let past = std::mem::take(&mut self.past);
         let mut state = self.pasts.state.lock();
         state.lent -= 1;
+        state.frames -= self.frames;
         if state.free.len() < Pasts::FREE_MAX {
             state.free.push(past);
         }
@@ -360,17 +376,20 @@ mod tests {
     /// Fails when a past is counted out twice or never, or comes with what another utterance left.
     #[test]
     fn pasts_are_bounded_and_used_again() {
-        let pasts = Pasts::new(2);
+        let pasts = Pasts::new(9);
         let mut first = pasts.lend_bounded(4).unwrap();
         first.prepare(1, (1, 3));
         first.keep(0, 2, &[f16::ONE; 8]);
         first.keep_convolution(0, &[1.0; 3]);
         first.advance(4);
-        let (bytes, second) = (first.bytes(), pasts.lend(4));
-        assert!(pasts.full() && pasts.lend_bounded(4).is_none());
-        drop(second);
-        drop(first);
-        assert_eq!(pasts.lent(), 0);
+        let (bytes, second) = (first.bytes(), pasts.lend_bounded(4));
+        assert!(pasts.lend_bounded(2).is_none() && pasts.lend_bounded(1).is_some());
+        let beyond = pasts.lend(27);
+        assert!(!pasts.full());
+        let most = pasts.lend(1);
+        assert!(pasts.full());
+        drop((most, beyond, second, first));
+        assert!(pasts.lent() == 0 && !pasts.full());
         let mut again = pasts.lend_bounded(4).unwrap();
         again.prepare(1, (1, 3));
         let mut rows = Vec::new();

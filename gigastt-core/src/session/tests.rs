@@ -20,7 +20,7 @@ struct Bench {
 impl Bench {
     fn new(options: Options) -> Self {
         let session =
-            Session::new(options, fake::vocab(), Box::<FakeFrontEnd>::default(), Pasts::new(Pasts::MOST), 2);
+            Session::new(options, fake::vocab(), Box::<FakeFrontEnd>::default(), Pasts::new(1_000), 2);
         Self { session, events: Vec::new(), held: Vec::new(), hold: false }
     }
 
@@ -501,7 +501,7 @@ fn three_hours_of_a_slow_reader_and_of_a_stalled_producer_hold_no_more_than_ten_
         Options::new(16_000),
         fake::vocab(),
         Box::<FakeFrontEnd>::default(),
-        Pasts::new(Pasts::MOST),
+        Pasts::new(1_000),
         2,
     );
     let serve_all = |session: &mut Session| {
@@ -530,7 +530,7 @@ fn three_hours_of_a_slow_reader_and_of_a_stalled_producer_hold_no_more_than_ten_
         Options::new(16_000),
         fake::vocab(),
         Box::<FakeFrontEnd>::default(),
-        Pasts::new(Pasts::MOST),
+        Pasts::new(1_000),
         2,
     );
     stalled.push(&signal(&[(1, 40)]));
@@ -550,7 +550,7 @@ fn three_hours_of_a_slow_reader_and_of_a_stalled_producer_hold_no_more_than_ten_
 fn a_host_that_reads_nothing_is_held_up_at_a_bound() {
     let options = Options { finals_max: 8, ..Options::new(16_000) };
     let mut session =
-        Session::new(options, fake::vocab(), Box::<FakeFrontEnd>::default(), Pasts::new(Pasts::MOST), 2);
+        Session::new(options, fake::vocab(), Box::<FakeFrontEnd>::default(), Pasts::new(1_000), 2);
     let speech = signal(&[(1, 20), (0, 30)]);
     let mut pushed = 0;
     let held = kept(|| {

@@ -133,7 +133,7 @@ pub(super) fn run(script: &Script, signals: &[Vec<f32>], vocab: &Arc<Vocab>) -> 
 /// A stream alone, its audio pushed at once, each window served at once.
 pub(super) fn alone(stream: &Stream, signal: &[f32], vocab: &Arc<Vocab>) -> Vec<Event> {
     let mut session =
-        Session::new(stream.options.clone(), Arc::clone(vocab), Box::<Front>::default(), Pasts::new(1), 1);
+        Session::new(stream.options.clone(), Arc::clone(vocab), Box::<Front>::default(), Pasts::new(256), 1);
     let mut events = Vec::new();
     let mut pushed = 0;
     let ends = stream.actions.iter().map(|(at, action)| (*at, Some(action)));
@@ -184,7 +184,7 @@ impl<'a> World<'a> {
             workers: (0..script.workers).map(|_| Worker::default()).collect(),
             frames_max: 0,
             vocab: Arc::clone(vocab),
-            pasts: Pasts::new(2),
+            pasts: Pasts::new(60),
         };
         for (index, stream) in script.streams.iter().enumerate() {
             world.at(stream.opens, Step::Open(index));
