@@ -60,7 +60,8 @@ This page is written by `make bench` (about {MINUTES} minutes) or `make bench-qu
 implementation in processes of its own and in turns with the others, on the same audio, weights and threads. Figures
 are medians; ± is half the distance between the fastest and the slowest measurement, in % of the median. Recordings are
 taken in rounds, each of them once a round. Two runs of the benchmark agree on a case when their medians lie within both
-spreads, each taken as {100 * SPREAD_MIN:.0f} % at least, and as what the machine's speed differed by from round to round.
+spreads, each taken as {100 * SPREAD_MIN:.0f} % at least, which is what an hour between them was found to make of this kind of machine, and
+as what the machine's speed differed by from round to round.
 
 | | |
 |---|---|
