@@ -89,6 +89,23 @@ def test_cancel_from_another_thread_wakes_every_task():
     asyncio.run(main())
 
 
+def test_tasks_that_still_wait_are_told_when_the_stream_is_left():
+    async def main():
+        async with scripted(STUCK_S).recognizer(partials=False, backlog_ms=1_000) as rec:
+            rec._native.push_pcm(SPEECH, False, None)
+            assert (await rec.next_event()).type == "speech_started"
+            taking, writable = asyncio.create_task(rec.next_event()), asyncio.create_task(rec.wait_writable())
+            await asyncio.sleep(0)
+        async with asyncio.timeout(60):
+            assert await taking == gigastt.End("cancelled", None)
+            with pytest.raises(gigastt.CancelledError):
+                await writable
+
+    # Whether the engine's call comes in time is chance.
+    for _ in range(20):
+        asyncio.run(main())
+
+
 def test_a_cancelled_task_leaves_the_stream_usable():
     async def main():
         async with scripted().recognizer(partials=False) as rec:

@@ -32,6 +32,7 @@ class Recognizer:
     def __init__(self, native: _native.Recognizer) -> None:
         self._native = native
         self._finals = _Finals(native)
+        self._entered: AsyncRecognizer | None = None
 
     def push_pcm(self, samples: Buffer, *, block: bool = True, timeout: float | None = None) -> int:
         """Takes samples, in the rate and channels that the stream was opened with.
@@ -136,7 +137,8 @@ class Recognizer:
         self._leave()
 
     async def __aenter__(self) -> AsyncRecognizer:
-        return AsyncRecognizer(self._native)
+        self._entered = AsyncRecognizer(self._native)
+        return self._entered
 
     async def __aexit__(
         self,
@@ -145,7 +147,8 @@ class Recognizer:
         trace: TracebackType | None,
     ) -> None:
         self._leave()
-        self._native.set_callback(None)
+        if self._entered is not None:
+            self._entered._leave()
 
     def _leave(self) -> None:
         # A forked child leaves as well, perhaps with an exception of its own; the stream is its parent's.
@@ -173,7 +176,8 @@ class AsyncRecognizer:
         self._finals = _Finals(native)
         self._loop = asyncio.get_running_loop()
         self._waiting: set[asyncio.Future[None]] = set()
-        native.set_callback(_Ring(self._loop, self._waiting))
+        self._ring = _Ring(self._loop, self._waiting)
+        native.set_callback(self._ring)
 
     async def push_pcm(self, samples: Buffer) -> None:
         """Takes samples, as `Recognizer.push_pcm`; while the stream is full it waits."""
@@ -249,6 +253,11 @@ class AsyncRecognizer:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a recognizer cannot be pickled: it is a live stream; open one in each process")
 
+    def _leave(self) -> None:
+        """The engine calls no more; tasks that still wait find the stream at its end."""
+        self._native.set_callback(None)
+        self._ring.wake()
+
     def _take_event(self) -> tuple[Event | None, bool] | None:
         event, over = self._native.next_event(0)
         return (event, over) if event is not None or over else None
@@ -276,12 +285,13 @@ class _Ring:
 
     def __call__(self) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._wake)
+            self._loop.call_soon_threadsafe(self.wake)
         except RuntimeError:
             if not self._loop.is_closed():
                 raise
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Lets all tasks that wait look again; called in the loop."""
         for news in tuple(self._waiting):
             if not news.done():
                 news.set_result(None)
