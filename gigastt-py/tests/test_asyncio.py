@@ -92,7 +92,7 @@ def test_cancel_from_another_thread_wakes_every_task():
 def test_tasks_that_still_wait_are_told_when_the_stream_is_left():
     async def main():
         async with scripted(STUCK_S).recognizer(partials=False, backlog_ms=1_000) as rec:
-            rec._native.push_pcm(SPEECH, False, None)
+            await rec.push_pcm(SPEECH, block=False)
             assert (await rec.next_event()).type == "speech_started"
             taking, writable = asyncio.create_task(rec.next_event()), asyncio.create_task(rec.wait_writable())
             await asyncio.sleep(0)
@@ -104,6 +104,19 @@ def test_tasks_that_still_wait_are_told_when_the_stream_is_left():
     # Whether the engine's call comes in time is chance.
     for _ in range(20):
         asyncio.run(main())
+
+
+def test_a_push_need_not_wait():
+    async def main():
+        async with scripted(STUCK_S).recognizer(partials=False, backlog_ms=1_000) as rec:
+            taken = await rec.push_pcm(SPEECH, block=False)
+            assert 0 < taken < len(SPEECH)
+            assert await rec.push_pcm(SPEECH[taken:], block=False) == 0
+            assert rec.stats().heard_s == taken / RATE
+        async with scripted().recognizer(partials=False, backlog_ms=1_000) as rec:
+            assert await rec.push_pcm(SPEECH) == len(SPEECH)
+
+    asyncio.run(main())
 
 
 def test_a_cancelled_task_leaves_the_stream_usable():

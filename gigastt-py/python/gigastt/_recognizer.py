@@ -179,13 +179,18 @@ class AsyncRecognizer:
         self._ring = _Ring(self._loop, self._waiting)
         native.set_callback(self._ring)
 
-    async def push_pcm(self, samples: Buffer) -> None:
-        """Takes samples, as `Recognizer.push_pcm`; while the stream is full it waits."""
+    async def push_pcm(self, samples: Buffer, *, block: bool = True) -> int:
+        """Takes samples, as `Recognizer.push_pcm`; while the stream is full it waits, unless `block` is false.
+
+        Returns how many leading items were taken. One that is cancelled while it waits, as by `asyncio.timeout`, took a
+        part and does not say which: with a time limit use `wait_writable`, and push with `block=False`.
+        """
         taken = self._native.push_pcm(samples, False, None)
-        rest = memoryview(samples)[taken:]
-        while len(rest):
+        view = memoryview(samples)
+        while block and taken < len(view):
             await self.wait_writable()
-            rest = rest[self._native.push_pcm(rest, False, None) :]
+            taken += self._native.push_pcm(view[taken:], False, None)
+        return taken
 
     async def wait_writable(self) -> None:
         """Waits until `push_pcm` takes something."""
