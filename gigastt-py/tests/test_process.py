@@ -395,3 +395,15 @@ def test_a_process_ends_with_streams_open():
         asyncio.run(main())
         """
     )
+
+
+def test_a_process_ends_with_recordings_under_way():
+    """Of an iterator that is still held; one of them comes from a pipe that says nothing."""
+    python(
+        """
+        import os
+        silent = open(os.pipe()[0], "rb", buffering=0)
+        results = gigastt.Engine(threads=1).transcribe_many(["tests/samples/sample_08.wav", silent, silent])
+        next(results)
+        """
+    )

@@ -250,7 +250,7 @@ class Engine:
         A recording that fails gives its error in place of a transcript, and the others go on; what an open file
         raised is the cause of an `IoError`. Recordings are taken from the iterable as there is room for them: at
         most two for each worker wait, so an iterable of arrays that are read as they are asked for needs little
-        memory. Ctrl-C, and leaving the loop early, end those that are under way.
+        memory. Ctrl-C, leaving the loop early, and the end of the program end those that are under way.
 
         Args:
             audios: Recordings as `transcribe` takes them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +18,19 @@ T = TypeVar("T")
 
 AHEAD = 2
 """Recordings for each worker that are read ahead of the one whose result is wanted next."""
+
+_running: set[Callable[[], object]] = set()
+"""What cancels each iterator that is not at its end."""
+
+
+def _cancel_all() -> None:
+    for cancel in tuple(_running):
+        cancel()
+
+
+# Python waits for the pools' threads before it calls `atexit`, also for those of an iterator that somebody still holds.
+# What runs before that is not documented; without it such a program ends when its recordings are done.
+getattr(threading, "_register_atexit", lambda _: None)(_cancel_all)
 
 
 def transcribe_many(
@@ -34,6 +48,7 @@ def transcribe_many(
     total = len(audios) if isinstance(audios, Sized) else None
     with _progress.counter(progress, total) as count, ThreadPoolExecutor(workers, "gigastt-many") as pool:
         waiting: deque[tuple[T, Future[Transcript]]] = deque()
+        _running.add(cancel)
         try:
             for audio in rest:
                 waiting.append((audio, pool.submit(transcribe, audio)))
@@ -48,6 +63,7 @@ def transcribe_many(
                 future.cancel()
             # The pool waits for those that run.
             cancel()
+            _running.discard(cancel)
 
 
 def _next(waiting: deque[tuple[T, Future[Transcript]]]) -> tuple[T, Transcript | Error]:
