@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 
+import pandas
 import pytest
 from samples import EMBEDDED, NAMES, SHORT, spoken, wav
 
@@ -57,7 +58,8 @@ def test_to_dataframe():
     frame = TWO.to_dataframe()
     assert frame.columns.tolist() == ["text", "start", "end", "confidence", "segment"]
     assert frame.values.tolist() == [["Раз.", 0.04, 0.2, 0.98, 0], ["<Два>", 1.2, 1.6, 1.0, 2]]
-    assert len(gigastt.Transcript("", (), 0.0).to_dataframe().columns) == 5
+    nothing = gigastt.Transcript("", (), 0.0).to_dataframe()
+    assert pandas.concat([nothing, frame]).dtypes.to_dict() == frame.dtypes.to_dict() == nothing.dtypes.to_dict()
 
 
 def test_a_notebook_shows_the_words_on_a_timeline():

@@ -113,7 +113,9 @@ class Transcript:
             for number, segment in enumerate(self.segments)
             for word in segment.words
         ]
-        return pandas.DataFrame(rows, columns=["text", "start", "end", "confidence", "segment"])
+        types = {"text": "str", "start": "float64", "end": "float64", "confidence": "float64", "segment": "int64"}
+        # Without rows there is nothing that types are inferred from, and frames are concatenated.
+        return pandas.DataFrame(rows, columns=list(types)).astype(types)
 
     def _cues(self) -> list[list[tuple[str, float, float]]]:
         return [[(word.text, word.start, word.end) for word in segment.words] for segment in self.segments]
