@@ -104,6 +104,9 @@ def test_many_recordings(engine, tmp_path, capsys):
     for workers in (0, 257):
         with pytest.raises(gigastt.InvalidArgumentError, match="1 to 256"):
             engine.transcribe_many([], workers=workers)
+    for one in (str(paths[0]), paths[0], paths[0].read_bytes(), io.BytesIO()):
+        with pytest.raises(gigastt.InvalidArgumentError, match="put it into a list"):
+            engine.transcribe_many(one)
 
 
 def test_a_file_that_raises_fails_alone(engine):

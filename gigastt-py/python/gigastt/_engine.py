@@ -262,6 +262,9 @@ class Engine:
         if not 1 <= workers <= WORKERS_MAX:
             raise InvalidArgumentError(f"expected 1 to {WORKERS_MAX}, found {workers}", "workers")
 
+        if isinstance(audios, (str, bytes, bytearray, memoryview, os.PathLike, Readable)):
+            raise InvalidArgumentError("expected an iterable of recordings, found one: put it into a list", "audios")
+
         canceller = _native.Canceller()
         options = _recording(channel, endpoint, segmentation, canceller)
 
