@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from typing_extensions import Buffer
+    from gigastt._samples import Samples
 
 
 @runtime_checkable
@@ -30,7 +30,7 @@ class Readable(Protocol):
         ...
 
 
-Audio: TypeAlias = "str | os.PathLike[str] | Buffer | Readable"
+Audio: TypeAlias = "str | os.PathLike[str] | Samples | Readable"
 """A recording: the path of a file, its bytes, an open binary file, or samples (with `sample_rate`)."""
 
 AnyAudio = TypeVar("AnyAudio", bound=Audio)

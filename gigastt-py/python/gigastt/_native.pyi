@@ -2,8 +2,6 @@ from collections.abc import Callable
 from os import PathLike
 from typing import Any, Final, final
 
-from typing_extensions import Buffer
-
 from gigastt._options import EndpointRule
 from gigastt._results import (
     Download,
@@ -16,6 +14,7 @@ from gigastt._results import (
     Segment,
     Transcript,
 )
+from gigastt._samples import Samples
 
 __all__ = [
     "Canceller",
@@ -81,7 +80,7 @@ class Engine:
     ) -> Transcript: ...
     def transcribe_samples(
         self,
-        samples: Buffer,
+        samples: Samples,
         sample_rate: int,
         options: dict[str, Any],
         progress: Callable[[Progress], object] | None,
@@ -90,7 +89,7 @@ class Engine:
 
 @final
 class Recognizer:
-    def push_pcm(self, samples: Buffer, block: bool, timeout: float | None) -> int: ...
+    def push_pcm(self, samples: Samples, block: bool, timeout: float | None) -> int: ...
     def gap(self, frames: int) -> int: ...
     def wait_writable(self, timeout: float | None) -> bool: ...
     def poll_partial(self) -> Partial | None: ...

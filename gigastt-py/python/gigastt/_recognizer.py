@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from typing_extensions import Buffer
+    from gigastt._samples import Samples
 
 
 class Recognizer:
@@ -34,7 +34,7 @@ class Recognizer:
         self._finals = _Finals(native)
         self._entered: AsyncRecognizer | None = None
 
-    def push_pcm(self, samples: Buffer, *, block: bool = True, timeout: float | None = None) -> int:
+    def push_pcm(self, samples: Samples, *, block: bool = True, timeout: float | None = None) -> int:
         """Takes samples, in the rate and channels that the stream was opened with.
 
         Never runs the model. While the stream is full it waits, unless `block` is false, for at most
@@ -179,14 +179,14 @@ class AsyncRecognizer:
         self._ring = _Ring(self._loop, self._waiting)
         native.set_callback(self._ring)
 
-    async def push_pcm(self, samples: Buffer, *, block: bool = True) -> int:
+    async def push_pcm(self, samples: Samples, *, block: bool = True) -> int:
         """Takes samples, as `Recognizer.push_pcm`; while the stream is full it waits, unless `block` is false.
 
         Returns how many leading items were taken. One that is cancelled while it waits, as by `asyncio.timeout`, took a
         part and does not say which: with a time limit use `wait_writable`, and push with `block=False`.
         """
         taken = self._native.push_pcm(samples, False, None)
-        view = memoryview(samples)
+        view = memoryview(samples)  # type: ignore[arg-type] # See `Samples`.
         while block and taken < len(view):
             await self.wait_writable()
             taken += self._native.push_pcm(view[taken:], False, None)
