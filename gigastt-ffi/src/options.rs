@@ -46,7 +46,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "threads",
         values: "1 to 256",
-        default: "the machine's parallelism",
+        default: "the machine's parallelism; fewer where their copies of the model would take over 4 GB",
         about: "worker threads; each runs one model call at a time on one core",
         apply: Apply::Engine(|builder, value| Some(builder.threads(value.parse().ok()?))),
     },

@@ -460,7 +460,8 @@ pub(crate) struct Engine {
     #[arg(long, value_name = "SUFFIX", env = "GIGASTT_QUANTIZATION")]
     pub quantization: Option<String>,
 
-    /// Threads that run the model. Without it: the processor's cores.
+    /// Threads that run the model. Without it: the processor's cores, or fewer where their copies of a model that is not
+    /// optimised would take more than 4 GB.
     #[arg(long, value_name = "N", env = "GIGASTT_THREADS",
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,

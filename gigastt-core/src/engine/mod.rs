@@ -28,6 +28,8 @@ use crate::model::{LoadOptions, Model, ModelInfo, Network, Pasts, Provider};
 use crate::options::{Class, Options, Plan};
 use crate::{Error, ErrorKind, Result};
 
+/// What copies of the encoder's file may take together where nobody said how many workers there are to be.
+const COPIES_BYTES_MAX: u64 = 4_000_000_000;
 /// The most worker threads.
 pub const THREADS_MAX: usize = 256;
 
@@ -104,8 +106,9 @@ impl EngineBuilder {
         self
     }
 
-    /// Worker threads, 1 to 256; default: the machine's parallelism. Each runs one window at a time
-    /// on one core, and there are no other threads.
+    /// Worker threads, 1 to 256; default: the machine's parallelism, or as many as hold copies of the encoder's file
+    /// of 4 GB together. Of a model in its fast form there are no copies. Each runs one window at a time on one core,
+    /// and there are no other threads.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
@@ -154,8 +157,7 @@ impl EngineBuilder {
     /// `InvalidArgument`, `Runtime`, `Provider`, `ModelNotFound`, `InvalidModel` or `Io`; `Network` when a
     /// published model is not installed and cannot be fetched.
     pub fn build(self) -> Result<Engine> {
-        let threads = self.threads.unwrap_or_else(default_threads);
-        within("threads", threads, THREADS_MAX)?;
+        within("threads", self.threads.unwrap_or(1), THREADS_MAX)?;
         within("sessions_max", self.sessions_max, usize::MAX)?;
         within("max_symbols", self.load.max_symbols as usize, 100)?;
         let model = match self.model {
@@ -169,6 +171,7 @@ impl EngineBuilder {
             }
         };
         let (network, info) = crate::model::load(&model, &self.load)?;
+        let threads = self.threads.unwrap_or_else(|| default_threads(network.copied_bytes()));
         Engine::start(network, info, threads, self.sessions_max)
     }
 }
@@ -307,8 +310,24 @@ impl Drop for Inner {
     }
 }
 
-fn default_threads() -> usize {
+/// The machine's parallelism.
+fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX)
+}
+
+/// As many workers as the machine has cores, or as may each hold a copy of so many bytes.
+fn default_threads(copied_bytes: u64) -> usize {
+    let cores = cores();
+    let copies = COPIES_BYTES_MAX.checked_div(copied_bytes);
+    let threads = copies.map_or(cores, |copies| usize::try_from(copies).unwrap_or(cores).clamp(1, cores));
+    if threads < cores {
+        log::warn!(
+            "{threads} workers for {cores} cores, since each holds a copy of {} MB; `gigastt optimize` makes a form of the \
+             model that all share, and a number of workers that is given is taken as it is",
+            copied_bytes / 1_000_000
+        );
+    }
+    threads
 }
 
 fn within(name: &str, value: usize, high: usize) -> Result<()> {

@@ -534,3 +534,92 @@ fn flag() -> (std::task::Waker, Arc<std::sync::atomic::AtomicBool>) {
     let woken = Arc::default();
     (Arc::new(Flag(Arc::clone(&woken))).into(), woken)
 }
+
+/// Fails when a machine of many cores loads as many copies of a large model.
+#[test]
+fn copies_of_a_model_bound_the_workers_that_nobody_asked_for() {
+    let cores = cores();
+    let expected =
+        [(0, cores), (1, cores), (COPIES_BYTES_MAX, 1), (u64::MAX, 1), (COPIES_BYTES_MAX / 2, cores.min(2))];
+    for (copied, workers) in expected {
+        assert_eq!(default_threads(copied), workers, "{copied} bytes");
+    }
+}
+
+/// A network whose lanes after the first wait for each other.
+struct Meeting {
+    inner: crate::model::fake::FakeNetwork,
+    copied_bytes: u64,
+    opened: AtomicUsize,
+    /// The number of the lane that cannot be opened.
+    fails: usize,
+    inside: std::sync::Mutex<[usize; 2]>,
+    met: std::sync::Condvar,
+}
+
+impl Meeting {
+    fn of(copied_bytes: u64, fails: usize) -> Arc<Self> {
+        let (inner, opened) = (crate::model::fake::FakeNetwork::new(Script::default()), AtomicUsize::new(0));
+        Arc::new(Self {
+            inner,
+            copied_bytes,
+            opened,
+            fails,
+            inside: Default::default(),
+            met: Default::default(),
+        })
+    }
+
+    /// The most that were opened at a time, of `count`.
+    fn open(self: &Arc<Self>, count: usize) -> Result<usize> {
+        let network: Arc<dyn Network> = Arc::clone(self) as _;
+        let workers = Workers::start(&network, count)?;
+        drop(workers);
+        Ok(self.inside.lock().unwrap()[1])
+    }
+}
+
+impl Network for Meeting {
+    fn vocab(&self) -> Arc<crate::model::Vocab> {
+        self.inner.vocab()
+    }
+
+    fn kept(&self) -> Option<usize> {
+        None
+    }
+
+    fn copied_bytes(&self) -> u64 {
+        self.copied_bytes
+    }
+
+    fn lane(&self) -> Result<Box<dyn crate::model::Lane>> {
+        let number = self.opened.fetch_add(1, Ordering::SeqCst);
+        let mut inside = self.inside.lock().unwrap();
+        inside[0] += 1;
+        inside[1] = inside[0].max(inside[1]);
+        self.met.notify_all();
+        // The second waits for company as long as some may come.
+        if number == 1 && self.copied_bytes == 0 && cores() > 1 {
+            let patience = Duration::from_secs(20);
+            inside = self.met.wait_timeout_while(inside, patience, |inside| inside[1] < 2).unwrap().0;
+        }
+        inside[0] -= 1;
+        drop(inside);
+        if number == self.fails {
+            return Err(Error::new(ErrorKind::InvalidModel, "this one"));
+        }
+        self.inner.lane()
+    }
+}
+
+/// Fails when workers of one mapped model are made one after the other, or copies of a model side by side.
+#[test]
+fn lanes_that_share_a_model_are_opened_side_by_side() {
+    assert_eq!(Meeting::of(0, 9).open(1).unwrap(), 1);
+    let shared = Meeting::of(0, 9).open(4).unwrap();
+    assert!((cores().min(2)..=cores()).contains(&shared), "{shared} at a time");
+    assert_eq!(Meeting::of(1, 9).open(4).unwrap(), 1);
+    for fails in [0, 1, 3] {
+        assert_eq!(Meeting::of(0, fails).open(4).unwrap_err().kind(), ErrorKind::InvalidModel, "{fails}");
+    }
+}

@@ -4,9 +4,10 @@
 //! mailboxes of their streams. A panic of the model ends one call, not the worker.
 
 use std::cell::Cell;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::sync::{Condvar, Mutex};
@@ -79,7 +80,7 @@ impl Workers {
     /// # Errors
     /// Whatever making a lane fails with; `Internal` when the system gives no thread.
     pub(crate) fn start(network: &Arc<dyn Network>, count: usize) -> Result<Self> {
-        let lanes = (0..count).map(|_| network.lane()).collect::<Result<Vec<_>>>()?;
+        let lanes = lanes(network, count)?;
         let state = State { queue: Batcher::new(count), totals: Totals::default(), stop: false };
         let shared =
             Arc::new(Shared { state: Mutex::new(state), work: Condvar::new(), started: Instant::now() });
@@ -90,11 +91,8 @@ impl Workers {
                 network: Arc::clone(network),
                 lane: Some(lane),
             };
-            let thread = std::thread::Builder::new()
-                .name(format!("gigastt-{number}"))
-                .spawn(move || worker.run())
-                .map_err(|e| Error::new(ErrorKind::Internal, format!("no worker thread: {e}")))?;
-            workers.threads.push(thread);
+            let thread = thread::Builder::new().name(format!("gigastt-{number}")).spawn(move || worker.run());
+            workers.threads.push(thread.map_err(no_thread)?);
         }
         Ok(workers)
     }
@@ -117,6 +115,28 @@ impl Drop for Workers {
             let _ = thread.join();
         }
     }
+}
+
+/// So many lanes. The first finds out what the others go by; these are opened side by side where they share the
+/// model, and else one after the other, since whoever reads a model takes more than it holds in the end.
+fn lanes(network: &Arc<dyn Network>, count: usize) -> Result<Vec<Box<dyn Lane>>> {
+    let mut lanes = vec![network.lane()?];
+    let at_a_time = if network.copied_bytes() > 0 { 1 } else { super::cores() };
+    while lanes.len() < count {
+        let missing = at_a_time.min(count - lanes.len());
+        let opened: Result<Vec<_>> = thread::scope(|scope| {
+            let open = |_| thread::Builder::new().spawn_scoped(scope, || network.lane()).map_err(no_thread);
+            let opening = (0..missing).map(open).collect::<Result<Vec<_>>>()?;
+            let panicked = |_| Err(Error::new(ErrorKind::Internal, "opening the model panicked"));
+            opening.into_iter().map(|lane| lane.join().unwrap_or_else(panicked)).collect()
+        });
+        lanes.extend(opened?);
+    }
+    Ok(lanes)
+}
+
+fn no_thread(error: io::Error) -> Error {
+    Error::new(ErrorKind::Internal, format!("no worker thread: {error}"))
 }
 
 struct Worker {

@@ -158,6 +158,10 @@ impl Network for FakeNetwork {
         Some(Past::frame_bytes(1, 1))
     }
 
+    fn copied_bytes(&self) -> u64 {
+        0
+    }
+
     fn lane(&self) -> Result<Box<dyn Lane>> {
         Ok(Box::new(FakeLane { script: self.script }))
     }

@@ -193,6 +193,9 @@ pub(crate) trait Network: Send + Sync {
     /// Bytes of a frame that its encoder keeps, so that lanes can run [`Lane::step`]; `None`: it keeps nothing.
     fn kept(&self) -> Option<usize>;
 
+    /// Size of the encoder's file where each lane holds what is in it for itself; 0 where lanes share it.
+    fn copied_bytes(&self) -> u64;
+
     /// A new execution context. Each worker owns one.
     fn lane(&self) -> Result<Box<dyn Lane>>;
 }

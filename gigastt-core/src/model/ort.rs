@@ -245,6 +245,15 @@ impl Network for OrtNetwork {
         Some(Past::frame_bytes(2 * layers, *width))
     }
 
+    fn copied_bytes(&self) -> u64 {
+        let part = self.spec.graphs.first();
+        match &part.content {
+            #[cfg(feature = "optimize")]
+            Content::Saved(_) => 0,
+            Content::File(_) | Content::Bytes(_) => part.size,
+        }
+    }
+
     fn lane(&self) -> Result<Box<dyn Lane>> {
         let spare = self.spare.lock().take();
         Ok(Box::new(match spare {

@@ -50,7 +50,8 @@ class Engine:
     Args:
         model: A folder with the files of GigaAM v3, or `embedded`: a small model for tests and
             demonstrations, which understands synthesised speech and not people.
-        threads: Worker threads, 1 to 256; default: the machine's cores.
+        threads: Worker threads, 1 to 256; default: the machine's cores, or fewer where their copies of a model that is
+            not in its fast form would take more than 4 GB.
         provider: `cpu`, `cuda`, `coreml` or `openvino`.
         variant: Of several in the folder, this one: `e2e_rnnt`, `rnnt`, `e2e_ctc`, `ctc`.
         quantization: Of several files this suffix (`int8`); an empty one stands for the plain files.

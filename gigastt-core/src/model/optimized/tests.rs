@@ -58,11 +58,13 @@ fn a_form_is_made_once_and_runs_from_then_on() {
     let folder = folder_with(convolution_module());
     let (none, plain) = run(&folder);
     assert_eq!(none, None);
+    let copied = |folder| load(&model(folder), &LoadOptions::default()).unwrap().0.copied_bytes();
+    assert_eq!(copied(&folder), fs::metadata(folder.path().join(ENCODER)).unwrap().len());
     let made = make_form(&folder, Form::Int8);
     assert_eq!((made.form, made.products), (Form::Int8, 2));
     assert!(made.deviation > 1e-5 && made.deviation < 0.05, "{}", made.deviation);
     let (form, fast) = run(&folder);
-    assert_eq!(form, Some(Form::Int8));
+    assert_eq!((form, copied(&folder)), (Some(Form::Int8), 0));
     assert!(fast != plain && check::deviation(&fast, &plain) < 0.05);
     let again = optimize(&model(&folder), &OptimizeOptions::default()).unwrap();
     assert_eq!(again, Outcome::Present(made.clone()));
