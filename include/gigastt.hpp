@@ -289,14 +289,10 @@ public:
 
     /// Takes all samples; waits while there is no room. Throws Error with GIGASTT_BUSY, some samples taken, where
     /// it is untaken finals that fill it (key `finals_max`): who pushes for an hour takes events besides.
-    void push(const std::int16_t *samples, std::size_t count) {
-        while (count > 0) {
-            const std::size_t taken = try_push(samples, count);
-            if (taken == 0) wait_writable();
-            samples += taken;
-            count -= taken;
-        }
-    }
+    void push(const std::int16_t *samples, std::size_t count) { push_all(samples, count); }
+
+    /// The same for samples of full scale 1.
+    void push(const float *samples, std::size_t count) { push_all(samples, count); }
 
     /// Takes as many samples as there is room for, and returns how many. Never waits.
     std::size_t try_push(const std::int16_t *samples, std::size_t count) {
@@ -385,10 +381,12 @@ public:
     /// be thrown through the library.
     void set_callback(std::function<void(const Event &)> callback) {
         using Function = std::function<void(const Event &)>;
-        // Before it is moved: the arguments of a call have no order.
+        // Before it is moved, and before there is something to lose: the arguments of a call have no order.
         const gigastt_event_fn function = callback ? &call_back : nullptr;
+        gigastt_recognizer *const recognizer = get();
         detail::Call call;
-        call.check(gigastt_recognizer_set_callback(get(), function, new Function(std::move(callback)), &destroy, call));
+        Function *const user = new Function(std::move(callback));
+        call.check(gigastt_recognizer_set_callback(recognizer, function, user, &destroy, call));
     }
 
     int wait_fd() {
@@ -409,6 +407,16 @@ public:
     gigastt_recognizer *get() const { return detail::held(handle_.get()); }
 
 private:
+    template <typename Sample>
+    void push_all(const Sample *samples, std::size_t count) {
+        while (count > 0) {
+            const std::size_t taken = try_push(samples, count);
+            if (taken == 0) wait_writable();
+            samples += taken;
+            count -= taken;
+        }
+    }
+
     static void call_back(void *user, const gigastt_event *event) noexcept {
         try {
             (*static_cast<std::function<void(const Event &)> *>(user))(Event(event));

@@ -112,3 +112,15 @@ def test_what_was_moved_from_holds_nothing(build, tmp_path):
     THROWS(engine.info_json());
     THROWS(engine.recognizer(16000));"""
     assert ran(build, tmp_path, body) == spoken(SAMPLE)
+
+
+def test_floats_are_pushed_as_a_whole(build, tmp_path):
+    body = """
+    const std::vector<float> floats = [&] {
+        std::vector<float> all;
+        for (const std::int16_t sample : samples) all.push_back(static_cast<float>(sample) / 32768.0F);
+        return all;
+    }();
+    speaker.push(floats.data(), floats.size());
+    std::cout << speaker.finish().text();"""
+    assert ran(build, tmp_path, body) == spoken(SAMPLE)
