@@ -3,7 +3,8 @@
  *
  *  Rules that hold for every function:
  *
- *  - Threads. Every function may be called from any thread at any time, also on one object at once.
+ *  - Threads. Every function may be called from any thread at any time, also on one object at once; none
+ *    from the handler of a signal.
  *    Results (partials, finals, events, transcripts, errors) never change and may be read from any thread
  *    until they are released.
  *  - Handles (config, engine, recognizer, canceller) may be released while other threads are in a call
@@ -1064,7 +1065,8 @@ void gigastt_canceller_release(struct gigastt_canceller *canceller);
 /**
  * Transcribes a recording of 16-bit samples at `sample_rate` Hz into `*transcript` and waits for it.
  * With several channels (key `channels`) they are interleaved, and `count` counts the samples of all.
- * `config`, `canceller` and `progress` may be NULL. The samples must not change before it returns.
+ * `config`, `canceller` and `progress` may be NULL, and `samples` when `count` is 0. The samples must not change
+ * before it returns.
  * Release the transcript with `gigastt_transcript_release`. Any thread.
  * Errors: `INVALID_ARGUMENT`, `INVALID_HANDLE`, `CANCELLED`, `INFERENCE`, `POISONED`.
  */
@@ -1080,7 +1082,7 @@ gigastt_status gigastt_transcribe_pcm(const struct gigastt_engine *engine,
                                       struct gigastt_error **error);
 
 /**
- * Transcribes the audio file `path` (wav, flac, mp3, ogg, opus, m4a, aac) of any length into
+ * Transcribes the audio file `path` (wav, flac, mp3, ogg, opus, m4a, aac, webm, aiff) of any length into
  * `*transcript`, in constant memory apart from the text, and waits for it. `config`, `canceller` and
  * `progress` may be NULL. Release the transcript with `gigastt_transcript_release`. Any thread.
  * Errors: `INVALID_ARGUMENT`, `INVALID_HANDLE`, `IO`, `INVALID_AUDIO`, `CANCELLED`, `INFERENCE`,

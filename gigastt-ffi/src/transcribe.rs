@@ -65,7 +65,8 @@ pub type gigastt_progress_fn = Option<unsafe extern "C" fn(user: *mut c_void, do
 
 /// Transcribes a recording of 16-bit samples at `sample_rate` Hz into `*transcript` and waits for it.
 /// With several channels (key `channels`) they are interleaved, and `count` counts the samples of all.
-/// `config`, `canceller` and `progress` may be NULL. The samples must not change before it returns.
+/// `config`, `canceller` and `progress` may be NULL, and `samples` when `count` is 0. The samples must not change
+/// before it returns.
 /// Release the transcript with `gigastt_transcript_release`. Any thread.
 /// Errors: `INVALID_ARGUMENT`, `INVALID_HANDLE`, `CANCELLED`, `INFERENCE`, `POISONED`.
 #[unsafe(no_mangle)]
@@ -93,7 +94,7 @@ pub unsafe extern "C" fn gigastt_transcribe_pcm(
     unsafe { fence(error, body) }
 }
 
-/// Transcribes the audio file `path` (wav, flac, mp3, ogg, opus, m4a, aac) of any length into
+/// Transcribes the audio file `path` (wav, flac, mp3, ogg, opus, m4a, aac, webm, aiff) of any length into
 /// `*transcript`, in constant memory apart from the text, and waits for it. `config`, `canceller` and
 /// `progress` may be NULL. Release the transcript with `gigastt_transcript_release`. Any thread.
 /// Errors: `INVALID_ARGUMENT`, `INVALID_HANDLE`, `IO`, `INVALID_AUDIO`, `CANCELLED`, `INFERENCE`,
