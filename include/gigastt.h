@@ -664,6 +664,8 @@ gigastt_status gigastt_config_keys_json(char **json, struct gigastt_error **erro
  * Opens an engine into `*engine`: loads ONNX Runtime and the model and starts the workers. `config` may
  * be NULL: the embedded model, one worker for each core. Takes as long as reading the model does.
  * Release it with `gigastt_engine_release`. Any thread.
+ * The first sets the environment variable `ORT_DISABLE_TELEMETRY` to 1, unless it is set, so that ONNX Runtime
+ * reports nothing about the program to its maker. Who has threads that read the environment meanwhile sets it before.
  * Errors: `INVALID_ARGUMENT`, `INVALID_HANDLE`, `RUNTIME`, `PROVIDER`, `MODEL_NOT_FOUND`, `INVALID_MODEL`, `IO`;
  * of a published model also `NETWORK`.
  */

@@ -37,6 +37,13 @@
 //! [`Engine`], [`Canceller`] and [`Model`] may be used from any thread at any time. A [`Recognizer`] may
 //! be moved between threads and is used by one at a time. Nothing here prints, exits or panics; logs go
 //! through the `log` crate. After `fork` the child gets [`ErrorKind::Forked`].
+//!
+//! # What ONNX Runtime tells of you
+//!
+//! The official 1.32 for Linux reports to Microsoft which program runs it, before its interface can tell it not to; a
+//! forked child that calls `exit` then waits for ever. Only the environment variable `ORT_DISABLE_TELEMETRY=1` ends that.
+//! A safe library cannot set it: do so at the start of `main`, or where your program is started. The libraries for C and
+//! Python set it.
 #![forbid(unsafe_code)]
 
 pub mod audio;

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use gigastt_core::EngineBuilder;
 use gigastt_core::sync::RwLock;
@@ -172,8 +172,21 @@ pub(crate) fn link_runtime() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Has ONNX Runtime report nothing, unless the host set the variable. The official 1.32 for Linux otherwise makes a
+/// number for the device, queues reports under the home folder and sends them, from before it can be told not to by
+/// its interface; a forked child that calls `exit` waits for ever for the thread that does.
+fn silence_runtime() {
+    const VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
+    if std::env::var_os(VARIABLE).is_none() {
+        // SAFETY: the header tells hosts that have threads which read the environment meanwhile to set it before.
+        unsafe { std::env::set_var(VARIABLE, "1") };
+    }
+}
+
 /// An engine's settings with the ONNX Runtime that is named, and with the folders of this library to search.
 pub(crate) fn with_runtime(mut builder: EngineBuilder) -> EngineBuilder {
+    static FIRST: Once = Once::new();
+    FIRST.call_once(silence_runtime);
     if let Some(named) = RUNTIME.read().clone() {
         builder = builder.runtime(named);
     }

@@ -1,5 +1,7 @@
 """Where ONNX Runtime's library is looked for."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -54,3 +56,14 @@ def test_the_variable_comes_first(capi, monkeypatch):
     (capi / "libonnxruntime.so").touch()
     monkeypatch.setenv("GIGASTT_ORT", "/own/library")
     assert _runtime.library() == Path("/own/library")
+
+
+def test_it_reports_nothing(tmp_path):
+    """It would queue what it reports under the home folder, and wait for the thread that sends it as a child ends."""
+    program = "import os, signal, sys, gigastt; engine = gigastt.Engine(threads=1); child = os.fork()\n"
+    program += "if child == 0: signal.alarm(60); sys.exit(7)\nsys.exit(os.waitpid(child, 0)[1] >> 8)"
+    told = {"ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}
+    variables = {name: value for name, value in os.environ.items() if name not in told}
+    ended = subprocess.run([sys.executable, "-c", program], env={**variables, "HOME": str(tmp_path)}, timeout=300)
+    assert ended.returncode == 7
+    assert not (tmp_path / ".cache/Microsoft").exists()

@@ -76,3 +76,36 @@ int main(int argc, char **argv) {
     text = tmp_path / "text.so"
     text.write_text("no library")
     assert run(program, text).startswith("runtime ")
+
+
+def test_onnx_runtime_reports_nothing_and_a_forked_child_may_exit(build, tmp_path):
+    """It would queue what it reports under the home folder, and wait for the thread that sends it as the child ends."""
+    source = tmp_path / "reports.c"
+    source.write_text(
+        """#define _POSIX_C_SOURCE 200809L
+#include <gigastt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(void) {
+    int how = 0;
+    gigastt_engine *engine = NULL;
+    if (gigastt_engine_open(NULL, &engine, NULL) != GIGASTT_OK) return 2;
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(60);
+        exit(7);
+    }
+    if (waitpid(child, &how, 0) != child) return 3;
+    gigastt_engine_release(engine);
+    printf("%d", WIFEXITED(how) ? WEXITSTATUS(how) : -1);
+    return 0;
+}
+"""
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    # The variable of whoever runs the tests would be heeded.
+    assert run(build(source), env={"HOME": str(home)}) == "7"
+    assert not (home / ".cache/Microsoft").exists()
