@@ -183,10 +183,26 @@ fn silence_runtime() {
     }
 }
 
+/// Keeps the file that holds this code in the process, which a host may unload and load again as a plugin: ONNX Runtime
+/// stays, and has the address of our log.
+#[cfg(unix)]
+fn stay_loaded() {
+    if let Some(file) = file() {
+        // SAFETY: a string, and nothing is loaded that is not.
+        unsafe { libc::dlopen(file.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE) };
+    }
+}
+
+#[cfg(not(unix))]
+fn stay_loaded() {}
+
 /// An engine's settings with the ONNX Runtime that is named, and with the folders of this library to search.
 pub(crate) fn with_runtime(mut builder: EngineBuilder) -> EngineBuilder {
     static FIRST: Once = Once::new();
-    FIRST.call_once(silence_runtime);
+    FIRST.call_once(|| {
+        silence_runtime();
+        stay_loaded();
+    });
     if let Some(named) = RUNTIME.read().clone() {
         builder = builder.runtime(named);
     }
@@ -196,18 +212,23 @@ pub(crate) fn with_runtime(mut builder: EngineBuilder) -> EngineBuilder {
     }
 }
 
-/// The folder of the file that holds this code: the shared library, or the program it is linked into.
+/// The file that holds this code: the shared library, or what it is linked into.
 #[cfg(unix)]
-fn home() -> Option<PathBuf> {
-    use std::os::unix::ffi::OsStrExt as _;
+fn file() -> Option<&'static CStr> {
     // SAFETY: plain data, which the call fills.
     let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
-    let here = home as fn() -> Option<PathBuf> as *const c_void;
+    let here = file as fn() -> Option<&'static CStr> as *const c_void;
     // SAFETY: an address in this library and a place to write to.
     let known = unsafe { libc::dladdr(here, &raw mut info) } != 0 && !info.dli_fname.is_null();
     // SAFETY: a string of the loader, which lives as long as the library is loaded.
-    let path = known.then(|| unsafe { CStr::from_ptr(info.dli_fname) })?;
-    let path = Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
+    known.then(|| unsafe { CStr::from_ptr(info.dli_fname) })
+}
+
+/// The folder of that file.
+#[cfg(unix)]
+fn home() -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let path = Path::new(std::ffi::OsStr::from_bytes(file()?.to_bytes()));
     std::fs::canonicalize(path).ok()?.parent().map(Path::to_path_buf)
 }
 

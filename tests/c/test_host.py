@@ -109,3 +109,37 @@ int main(void) {
     # The variable of whoever runs the tests would be heeded.
     assert run(build(source), env={"HOME": str(home)}) == "7"
     assert not (home / ".cache/Microsoft").exists()
+
+
+def test_it_stays_loaded(build, tmp_path, prefix):
+    """ONNX Runtime does, and has the address of its log: loaded again elsewhere, the first warning would crash."""
+    source = tmp_path / "plugin.c"
+    source.write_text(
+        """#include <dlfcn.h>
+#include <gigastt.h>
+#include <pthread.h>
+#include <stdio.h>
+static void *use(void *library) {
+    gigastt_engine *engine = NULL;
+    gigastt_status (*open)(const gigastt_config *, gigastt_engine **, gigastt_error **);
+    void (*release)(gigastt_engine *);
+    *(void **)&open = dlsym(library, "gigastt_engine_open");
+    *(void **)&release = dlsym(library, "gigastt_engine_release");
+    if (open(NULL, &engine, NULL) < 0) printf("no engine ");
+    release(engine);
+    return NULL;
+}
+int main(int argc, char **argv) {
+    pthread_t thread;
+    if (argc != 2 || dlopen(argv[1], RTLD_NOW | RTLD_NOLOAD)) return 2;
+    void *library = dlopen(argv[1], RTLD_NOW);
+    // On a thread of its own, as what a thread leaves to be done at its end keeps a library as well.
+    if (!library || pthread_create(&thread, NULL, use, library) || pthread_join(thread, NULL)) return 3;
+    dlclose(library);
+    printf("%s", dlopen(argv[1], RTLD_NOW | RTLD_NOLOAD) ? "loaded" : "unloaded");
+    return 0;
+}
+"""
+    )
+    program = build(source, flags=["-Wl,--as-needed", "-Wno-strict-aliasing"])
+    assert run(program, prefix / "lib/libgigastt.so.1") == "loaded"
