@@ -885,7 +885,8 @@ gigastt_status gigastt_recognizer_open(const struct gigastt_engine *engine,
  * Takes 16-bit samples: all `count`, or as many as there is room for, and puts how many into `*taken`.
  * With several channels they are interleaved, and `count` counts the samples of all. `WOULD_BLOCK` when
  * nothing was taken: push them again after `gigastt_recognizer_wait_writable`. Nothing is ever dropped.
- * Never waits for the model. `samples` may be NULL when `count` is 0. Any thread.
+ * Never waits for the model. `samples` may be NULL when `count` is 0. Any thread; but it computes features, takes a
+ * lock and allocates where a result has come, so a real-time audio callback hands its samples to another thread.
  * Errors: `INVALID_ARGUMENT`, `INVALID_HANDLE`, `CLOSED`, `CANCELLED`, `INFERENCE`, `POISONED`.
  */
 gigastt_status gigastt_recognizer_push_pcm(struct gigastt_recognizer *recognizer,

@@ -57,7 +57,8 @@ pub unsafe extern "C" fn gigastt_recognizer_open(
 /// Takes 16-bit samples: all `count`, or as many as there is room for, and puts how many into `*taken`.
 /// With several channels they are interleaved, and `count` counts the samples of all. `WOULD_BLOCK` when
 /// nothing was taken: push them again after `gigastt_recognizer_wait_writable`. Nothing is ever dropped.
-/// Never waits for the model. `samples` may be NULL when `count` is 0. Any thread.
+/// Never waits for the model. `samples` may be NULL when `count` is 0. Any thread; but it computes features, takes a
+/// lock and allocates where a result has come, so a real-time audio callback hands its samples to another thread.
 /// Errors: `INVALID_ARGUMENT`, `INVALID_HANDLE`, `CLOSED`, `CANCELLED`, `INFERENCE`, `POISONED`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gigastt_recognizer_push_pcm(

@@ -11,8 +11,8 @@ VARIABLE = "GIGASTT_ORT"
 PATTERNS = ("libonnxruntime.so*", "libonnxruntime.*dylib", "onnxruntime.dll")
 """The library's names on Linux, macOS and Windows."""
 
-# The official 1.32 for Linux otherwise numbers the device and reports to its maker, from before its interface can tell it
-# not to; a child that `fork` made waits for ever for its thread when it ends.
+# The official 1.32 for Linux otherwise numbers the device and reports to its maker, from before its interface can tell
+# it not to; a child that `fork` made waits for ever for its thread when it ends.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
