@@ -89,6 +89,26 @@ def test_ctrl_c_ends_an_event_loop(wait):
     assert printed == "interrupted\n"
 
 
+def test_a_timeout_ends_a_recording_in_an_event_loop():
+    """Also in its thread, for which the loop waits."""
+    printed = python(
+        """
+        import asyncio
+        from samples import SPEECH, SPOKEN, STUCK_S, scripted
+        async def main():
+            result = await scripted().transcribe_async(SPEECH, sample_rate=16_000, endpoint="dictation")
+            assert result.text == SPOKEN
+            async with asyncio.timeout(0.1):
+                await scripted(STUCK_S).transcribe_async(SPEECH, sample_rate=16_000)
+        try:
+            asyncio.run(main())
+        except TimeoutError:
+            print("timeout")
+        """
+    )
+    assert printed == "timeout\n"
+
+
 def test_a_forked_child_is_told():
     """Fails when the engine does not compare the process that made it with its own."""
     printed = python(

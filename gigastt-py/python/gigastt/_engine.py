@@ -212,6 +212,29 @@ class Engine:
         options = _recording(channel, endpoint, segmentation)
         return self._transcribe(audio, sample_rate, options, progress, on_segment)
 
+    async def transcribe_async(
+        self,
+        audio: Audio,
+        *,
+        sample_rate: int | None = None,
+        channel: int | None = None,
+        endpoint: Profile | EndpointRule = "file",
+        segmentation: Segmentation = "auto",
+    ) -> Transcript:
+        """As `transcribe`, in an event loop: in a thread of its default executor.
+
+        Cancelling the task, as `asyncio.timeout` does, ends the work.
+        """
+        import asyncio
+
+        canceller = _native.Canceller()
+        options = _recording(channel, endpoint, segmentation, canceller)
+        try:
+            return await asyncio.to_thread(self._transcribe, audio, sample_rate, options)
+        finally:
+            # The thread of a task that was cancelled goes on, and `asyncio.run` waits for it.
+            canceller.cancel()
+
     def _transcribe(
         self,
         audio: Audio,

@@ -54,7 +54,7 @@ class STT(stt.STT):
         frame = rtc.combine_audio_frames(buffer)
         samples = memoryview(frame.data).cast("B").cast("h", (frame.samples_per_channel, frame.num_channels))
         try:
-            result = await asyncio.to_thread(self._engine.transcribe, samples, sample_rate=frame.sample_rate)
+            result = await self._engine.transcribe_async(samples, sample_rate=frame.sample_rate)
         except gigastt.Error as error:
             raise _api_error(error) from error
         data = _data(result.text, result.words, 0.0)
