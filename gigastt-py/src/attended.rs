@@ -1,7 +1,7 @@
 //! Work on a thread of its own, so that the calling thread stays Python's: it runs signal handlers and callbacks.
 //!
-//! When one of them raises, the work is cancelled. Work that cannot heed that, in the look-up of a name or in `read` of
-//! a Python file, is left to itself.
+//! When one of them raises, the work is cancelled. Work that cannot heed that, in the look-up of a name, in `read` of a
+//! Python file or in the loading of a model, is left to itself.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;

@@ -138,7 +138,9 @@ impl Engine {
         if let Some(folder) = home(py) {
             builder = builder.runtime_folder(folder);
         }
-        let engine = py.detach(|| builder.build()).or_raise(py)?;
+        // Nothing ends it halfway, but who waits for it need not stay.
+        let load = move |_: &SyncSender<()>| builder.build();
+        let engine = attended(py, "gigastt-load", &Canceller::new(), load, |_, ()| Ok(()))?.or_raise(py)?;
         Ok(Self { engine: Some(engine), courier: Arc::default() })
     }
 

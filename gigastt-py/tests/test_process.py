@@ -219,6 +219,29 @@ def test_finish_goes_on_after_an_alarm():
     assert printed == "closed\n"
 
 
+def test_ctrl_c_ends_the_wait_for_a_model():
+    """That is being loaded: it comes with the first record of the log, whose handler then waits."""
+    printed = python(
+        """
+        import logging, signal, threading
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        interrupted = threading.Event()
+        class Stalled(logging.Handler):
+            def emit(self, record):
+                signal.raise_signal(signal.SIGALRM)
+                interrupted.wait()
+        logging.getLogger("gigastt").addHandler(Stalled())
+        logging.getLogger("gigastt").setLevel("INFO")
+        try:
+            gigastt.Engine(threads=1)
+        except KeyboardInterrupt:
+            print("interrupted")
+        interrupted.set()
+        """
+    )
+    assert printed == "interrupted\n"
+
+
 def test_a_stalled_pipe_is_left():
     """By Ctrl-C, in the head of the file and behind it; and by transcribe_many, whose threads get no signals."""
     printed = python(

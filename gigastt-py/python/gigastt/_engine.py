@@ -45,7 +45,8 @@ class Engine:
     """A loaded model and its worker threads, shared by any number of streams.
 
     Every method may be called from any thread at any time. Use it as a context manager, or `close` it, to
-    give its memory back at a certain moment; without that it goes with the last reference.
+    give its memory back at a certain moment; without that it goes with the last reference. Ctrl-C ends the wait for a
+    model that is being loaded.
 
     Args:
         model: A folder with the files of GigaAM v3, or `embedded`: a small model for tests and
