@@ -30,6 +30,8 @@ def show(event: gigastt.Event) -> None:
         case gigastt.Segment(text=text):
             sys.stderr.write("\r")
             print(text)
+        case gigastt.End(error=gigastt.Error() as error):
+            raise error
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ async def listen(engine: gigastt.Engine, name: str, rate: int, samples: bytes) -
         async for event in rec.events():
             if isinstance(event, gigastt.Segment):
                 print(f"{name}: {event.text}")
+            elif isinstance(event, gigastt.End) and event.error:
+                raise event.error
 
 
 async def speak(rec: gigastt.AsyncRecognizer, samples: bytes, step: int) -> None:

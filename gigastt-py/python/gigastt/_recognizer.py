@@ -79,7 +79,10 @@ class Recognizer:
         return self._native.next_event(timeout)[0]
 
     def events(self) -> Iterator[Event]:
-        """The events, waiting for each, up to and with the end. What is not taken stays in the stream."""
+        """The events, waiting for each, up to and with the end, whose `error` is what the stream failed with.
+
+        What is not taken stays in the stream.
+        """
         while event := self._native.next_event(None)[0]:
             yield event
 
@@ -210,7 +213,7 @@ class AsyncRecognizer:
         return event
 
     async def events(self) -> AsyncIterator[Event]:
-        """The events, up to and with the end. What is not taken stays in the stream."""
+        """The events, up to and with the end, as `Recognizer.events`."""
         while event := await self.next_event():
             yield event
 

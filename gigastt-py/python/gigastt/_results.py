@@ -79,11 +79,11 @@ class Transcript:
         return cls(text, tuple(segments), duration)
 
     def to_srt(self) -> str:
-        """The transcript as SubRip subtitles."""
+        """The transcript as SubRip subtitles, made of the segments' words."""
         return _native.subtitles(self._cues(), "srt")
 
     def to_vtt(self) -> str:
-        """The transcript as WebVTT subtitles."""
+        """The transcript as WebVTT subtitles, made of the segments' words."""
         return _native.subtitles(self._cues(), "vtt")
 
     def to_dict(self) -> dict[str, Any]:
