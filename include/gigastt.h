@@ -17,6 +17,8 @@
  *  - Outputs are written on GIGASTT_OK alone (`taken` also on GIGASTT_WOULD_BLOCK). `error` is last, may be
  *    NULL, and is set when the status is negative; release it then.
  *  - Texts are UTF-8 with a length, and end with a NUL besides. Times are in milliseconds.
+ *  - Floating point. Threads that call have its exceptions masked and round to nearest, as programs start.
+ *    Flush-to-zero changes nothing.
  *  - GIGASTT_INTERNAL is a defect of the library. The handle it hit then answers GIGASTT_POISONED.
  *  - fork. In a child of the process that uses the library, functions return GIGASTT_FORKED and releasing
  *    does nothing.
