@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import runpy
+import subprocess
 import sys
 
 import pytest
@@ -31,6 +33,15 @@ def test_standard_input(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(wav("sample_08").read_bytes())))
     assert main(["transcribe", "-"]) == 0
     assert capsys.readouterr().out == f"{TEXT}\n"
+
+
+@pytest.mark.parametrize("arguments", [["transcribe", PATH], ["info"]])
+def test_it_ends_when_nobody_reads_any_more(arguments):
+    read, write = os.pipe()
+    os.close(read)
+    run = subprocess.run([sys.executable, "-m", "gigastt", *arguments], stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (run.returncode, run.stderr) == (0, b"")
 
 
 def test_failures_are_told_and_the_rest_is_done(capsys, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -33,9 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     with engine:
-        if options.command == "info":
-            return _info(engine, sys.stdout)
-        return _transcribe(engine, options, sys.stdout)
+        try:
+            return _info(engine, sys.stdout) if options.command == "info" else _transcribe(engine, options, sys.stdout)
+        except BrokenPipeError:
+            # Nobody reads any more; Python would try once more to write the rest.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return DONE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -101,6 +105,7 @@ def _info(engine: gigastt.Engine, out: TextIO) -> int:
         "threads": engine.threads,
     }
     out.writelines(f"{name:<12} {value}\n" for name, value in rows.items())
+    out.flush()
     return DONE
 
 
