@@ -245,7 +245,8 @@ pub struct Options {
     /// Live or bulk.
     pub class: Class,
     /// The most audio that waits for its final, in milliseconds; 1,000 to 600,000. At it no more
-    /// audio is taken.
+    /// audio is taken. A second of it, and of the running utterance, is held as 25.6 kB of features: at most 1.33 MB
+    /// with the defaults, besides what a plan with [`Context::Kept`] keeps.
     pub backlog_ms: u32,
     /// The most finals that wait to be taken by the host; 1 to 65,536. At it no more audio is taken.
     pub finals_max: u32,

@@ -5,6 +5,8 @@
 //! There is no lock around recognition state: the session belongs to the recognizer.
 
 #[cfg(feature = "async")]
+use std::future::poll_fn;
+#[cfg(feature = "async")]
 use std::pin::Pin;
 use std::sync::Arc;
 #[cfg(feature = "async")]
@@ -101,9 +103,10 @@ impl Recognizer {
     /// Takes interleaved samples: all, or as many as there is room for, and returns how many (a
     /// multiple of the channel count). 0 means full: push the rest after [`wait_writable`]. Never
     /// runs the model and never waits for it. Dropping nothing is the host's part: push what was not
-    /// taken again.
+    /// taken again. Bytes, in whatever encoding, become samples by a [`PcmDecoder`].
     ///
     /// [`wait_writable`]: Self::wait_writable
+    /// [`PcmDecoder`]: crate::audio::pcm::PcmDecoder
     ///
     /// # Errors
     /// `InvalidAudio` for samples that are not finite numbers, naming the first one's position. What came
@@ -284,6 +287,30 @@ impl Recognizer {
         self.check_open()?;
         self.close(EndpointReason::Finish)?;
         self.collect(Deadline::after(None))
+    }
+
+    /// As [`finish`](Self::finish) for tasks. Nothing is taken before the end is there, so that a future which is
+    /// dropped early, as by a timeout, loses nothing: call it again.
+    ///
+    /// # Errors
+    /// `Closed` when the end was taken already, `Cancelled`, `Forked`, or what the stream failed with.
+    #[cfg(feature = "async")]
+    pub async fn finish_async(&mut self) -> Result<Transcript> {
+        self.close(EndpointReason::Finish)?;
+        poll_fn(|context| {
+            loop {
+                self.turn();
+                if self.session.ended().is_some() || self.inner.check_process().is_err() {
+                    return Poll::Ready(());
+                }
+                if !self.mailbox.register(context.waker()) {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await;
+        self.inner.check_process()?;
+        self.gather(&mut Vec::new())?.ok_or_else(finished)
     }
 
     /// Ends the stream within `limit`. A final whose second pass does not fit the time, by measured
@@ -510,17 +537,10 @@ impl Recognizer {
 
     /// Waits for the end and gathers the finals.
     fn collect(&mut self, deadline: Deadline) -> Result<Transcript> {
-        let mut finals: Vec<Final> = Vec::new();
+        let mut finals = Vec::new();
         loop {
-            while let Some(event) = self.poll_event() {
-                match event {
-                    Event::Final(text) => finals.push(text),
-                    Event::End(end) => {
-                        end.into_result()?;
-                        return Ok(Transcript::new(finals, self.stats().heard_s));
-                    }
-                    Event::SpeechStarted { .. } | Event::Partial(_) => {}
-                }
+            if let Some(transcript) = self.gather(&mut finals)? {
+                return Ok(transcript);
             }
             match deadline.left() {
                 Some(left) if left < self.estimate() => self.settle(),
@@ -529,6 +549,21 @@ impl Recognizer {
                 }
             }
         }
+    }
+
+    /// Takes the events that are there; the transcript when the end is among them.
+    fn gather(&mut self, finals: &mut Vec<Final>) -> Result<Option<Transcript>> {
+        while let Some(event) = self.poll_event() {
+            match event {
+                Event::Final(text) => finals.push(text),
+                Event::End(end) => {
+                    end.into_result()?;
+                    return Ok(Some(Transcript::new(std::mem::take(finals), self.stats().heard_s)));
+                }
+                Event::SpeechStarted { .. } | Event::Partial(_) => {}
+            }
+        }
+        Ok(None)
     }
 
     /// Makes the newest hypotheses the finals.
@@ -548,7 +583,7 @@ impl Recognizer {
     fn check_open(&self) -> Result<()> {
         self.check_alive()?;
         if self.session.is_finishing() {
-            return Err(Error::new(ErrorKind::Closed, "the stream was finished; open another or reset it"));
+            return Err(finished());
         }
         Ok(())
     }
@@ -563,6 +598,10 @@ impl Recognizer {
             _ => Ok(()),
         }
     }
+}
+
+fn finished() -> Error {
+    Error::new(ErrorKind::Closed, "the stream was finished; open another or reset it")
 }
 
 /// The events of a recognizer as a [`futures_core::Stream`], without a thread of its own.

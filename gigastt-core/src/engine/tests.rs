@@ -500,6 +500,38 @@ fn a_task_waits_for_room() {
     });
 }
 
+/// A future that is dropped takes no final along. Fails when finals are taken while the end is awaited.
+#[cfg(feature = "async")]
+#[test]
+fn a_task_finishes() {
+    use futures::executor::block_on;
+    use std::task::{Context, Poll, Waker};
+    let engine = Engine::fake(Script { call: Duration::from_millis(100), ..Script::default() }, 1).unwrap();
+    let mut recognizer = engine.recognizer(Options::new(16_000)).unwrap();
+    push_all(&mut recognizer, &signal(&SPEECH[..4]));
+    while recognizer.stats().settled_s == 0.0 {
+        recognizer.poll_partial();
+        std::thread::yield_now();
+    }
+    push_all(&mut recognizer, &signal(&SPEECH[4..]));
+    let early = std::pin::pin!(recognizer.finish_async()).poll(&mut Context::from_waker(Waker::noop()));
+    let transcript = match early {
+        Poll::Ready(transcript) => transcript,
+        Poll::Pending => block_on(recognizer.finish_async()),
+    };
+    assert_eq!(transcript.unwrap().text, SPOKEN);
+    assert_eq!(block_on(recognizer.finish_async()).unwrap_err().kind(), ErrorKind::Closed);
+
+    let mut recognizer = stuck().recognizer(Options::new(16_000)).unwrap();
+    push_all(&mut recognizer, &signal(&SPEECH));
+    let canceller = recognizer.canceller();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(move || block_on(recognizer.finish_async()));
+        canceller.cancel();
+        assert_eq!(waiting.join().unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+    });
+}
+
 #[cfg(feature = "async")]
 #[test]
 fn a_waker_is_told_of_a_reply_and_of_a_cancellation() {
