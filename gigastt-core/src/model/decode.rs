@@ -365,6 +365,28 @@ mod tests {
         assert_eq!(networks.fed, expected);
     }
 
+    /// Into memory that is there. Fails when frames or scores are copied on their way.
+    #[cfg(feature = "fake-model")]
+    #[test]
+    fn decoding_allocates_nothing() {
+        const FRAMES: usize = 1_500;
+        let (encoded, mut said) = (one_wide(&[0.0; FRAMES]), crate::fake::Said::new(FRAMES, 34));
+        let (mut state, mut tokens) = (DecoderState::default(), Vec::new());
+        let interrupt = Interrupt::default();
+        let mut decode = || {
+            let values = [&mut state.dec, &mut state.h, &mut state.c];
+            values.into_iter().for_each(Vec::clear);
+            state.last = None;
+            tokens.clear();
+            let span = encoded.span(0, 0..FRAMES).unwrap();
+            rnnt(&mut said, 33, 3, span, &mut state, &mut tokens, &interrupt).unwrap();
+            tokens.len()
+        };
+        let first = decode();
+        let made = allocation_counter::measure(|| assert_eq!(decode(), first));
+        assert!(first > 300 && made.count_total == 0, "{first} tokens, {} allocations", made.count_total);
+    }
+
     #[test]
     fn ctc_collapses_runs_however_they_are_cut() {
         let check = |ids: &[u32], expected: &[(u32, u32)]| {
