@@ -764,17 +764,18 @@ fn steps_are_those_of_the_reference() {
     };
     let (mel, expected) = (floats("mel/sample_00.mel"), floats("streaming/sample_00.encoded"));
     let [mut keeping, _] = keeping_and_plain(&embedded_in_floats());
-    let mut off = |fault: &dyn Fn(&mut Past)| {
-        largest_difference(&stepwise(&mut *keeping, &mel, &STEPS, (12, 5), fault), &expected)
-    };
-    let sound = off(&|_| {});
-    assert!(sound < 2e-3, "{sound} off");
+    let mut steps = |fault: &dyn Fn(&mut Past)| stepwise(&mut *keeping, &mel, &STEPS, (12, 5), fault);
+    let sound = steps(&|_| {});
+    let largest = largest_difference(&sound, &expected);
+    // What lies between two steps of the 8 bits may be rounded otherwise there.
+    let beyond = sound.iter().zip(&expected).filter(|(a, b)| (*a - *b).abs() > 1e-3).count();
+    assert!(largest < 2e-3 && beyond * 1_000 <= sound.len(), "{largest} off, {beyond} of {}", sound.len());
     for (fault, what) in [
         (&Past::shift as &dyn Fn(&mut Past), "keys a frame beside their values"),
         (&Past::restart, "positions that restart"),
         (&Past::forget, "convolutions that forget"),
     ] {
-        let off = off(fault);
+        let off = largest_difference(&steps(fault), &expected);
         assert!(off > 0.1, "only {off} off with {what}");
     }
 }
