@@ -5,7 +5,7 @@
 
 use pyo3::buffer::{Element, PyBuffer, PyUntypedBuffer};
 use pyo3::prelude::*;
-use pyo3::types::{PyMemoryView, PySlice};
+use pyo3::types::{PyBytes, PyMemoryView, PySlice};
 
 use crate::errors::invalid;
 
@@ -58,7 +58,11 @@ impl Samples {
             invalid(py, "samples", format!("{expected}, found {found}"))
         };
         let type_name = || data.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string());
-        let Ok(buffer) = PyUntypedBuffer::get(data) else { return Err(wrong(type_name())) };
+        // Arrays of ctypes give their strides to a view alone.
+        let viewed = || PyMemoryView::from(data).and_then(|view| PyUntypedBuffer::get(&view));
+        let Ok(buffer) = PyUntypedBuffer::get(data).or_else(|_| viewed()) else {
+            return Err(wrong(type_name()));
+        };
         let kind = match buffer.format().to_bytes() {
             // An array of uint8 may be 8-bit audio as well as bytes of something.
             b"B" | b"c" if !data.hasattr("dtype")? => Kind::Bytes,
@@ -158,13 +162,54 @@ impl Samples {
     }
 }
 
+/// What a buffer consists of, also read from bytes of this machine's order.
+trait Item: Element {
+    fn of(bytes: &[u8]) -> Option<Self>;
+}
+
+impl Item for u8 {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        bytes.first().copied()
+    }
+}
+
+impl Item for i16 {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self::from_ne_bytes)
+    }
+}
+
+impl Item for f32 {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self::from_ne_bytes)
+    }
+}
+
 /// Copies a buffer into `out`, which is empty or of the buffer's length. What changed its size since it
 /// was looked at is told by the copy.
-fn copy<'a, T: Element>(part: &Bound<'_, PyAny>, out: &'a mut [T]) -> PyResult<&'a [T]> {
+fn copy<'a, T: Item>(part: &Bound<'_, PyAny>, out: &'a mut [T]) -> PyResult<&'a [T]> {
     if !out.is_empty() {
-        PyBuffer::<T>::get(part)?.copy_to_slice(part.py(), out)?;
+        match PyBuffer::<T>::get(part) {
+            Ok(buffer) => buffer.copy_to_slice(part.py(), out)?,
+            Err(error) => copy_bytes(part, out, error)?,
+        }
     }
     Ok(out)
+}
+
+/// The same for items that PyO3 refuses with `error`: those that are not aligned, as behind a header of one byte, and
+/// those whose format says that they are little-endian.
+fn copy_bytes<T: Item>(part: &Bound<'_, PyAny>, out: &mut [T], error: PyErr) -> PyResult<()> {
+    let bytes = PyMemoryView::from(part)?.call_method0("tobytes")?;
+    let bytes = bytes.cast::<PyBytes>()?.as_bytes();
+    if bytes.len() != size_of_val(out) {
+        return Err(error);
+    }
+    for (item, bytes) in out.iter_mut().zip(bytes.chunks_exact(size_of::<T>())) {
+        let Some(read) = T::of(bytes) else { return Err(error) };
+        *item = read;
+    }
+    Ok(())
 }
 
 impl Block<'_> {

@@ -1,6 +1,7 @@
 """What may be pushed: every way to hold samples, and clear errors for the rest."""
 
 import array
+import ctypes
 import mmap
 
 import numpy as np
@@ -32,6 +33,15 @@ def in_memory_map():
     return memory
 
 
+def behind_a_byte(samples):
+    """Not aligned, as samples are behind a header of one byte."""
+    return np.frombuffer(b"!" + samples.tobytes(), samples.dtype, offset=1)
+
+
+def of_ctypes(samples):
+    return (ctypes.c_int16 * len(samples))(*samples.tolist())
+
+
 @pytest.mark.parametrize(
     "samples",
     [
@@ -49,10 +59,16 @@ def in_memory_map():
         SAMPLES[::-1].copy()[::-1],
         SAMPLES[:, None],
         np.asfortranarray(np.stack([SAMPLES, SAMPLES], 1))[:, :1],
+        behind_a_byte(SAMPLES),
+        behind_a_byte(FLOATS),
+        behind_a_byte(SAMPLES.repeat(2))[::2],
+        of_ctypes(SAMPLES),
+        memoryview(of_ctypes(SAMPLES)),
     ],
     ids=[
         "int16", "float32", "read-only", "bytes", "bytearray", "memoryview of bytes", "memoryview", "array of h",
         "array of f", "mmap", "every second", "backwards", "one column", "a column of two",
+        "int16 not aligned", "float32 not aligned", "every second not aligned", "ctypes", "memoryview of ctypes",
     ],
 )  # fmt: skip
 def test_every_way_to_hold_samples(engine, samples):
@@ -140,7 +156,7 @@ def test_numbers_that_are_no_audio_are_refused(engine):
 
 
 def test_nothing_is_something_too(engine):
-    for nothing in (b"", np.zeros(0, np.int16), np.zeros((0, 1), np.float32)):
+    for nothing in (b"", of_ctypes(SAMPLES[:0]), np.zeros(0, np.int16), np.zeros((0, 1), np.float32)):
         result, taken = heard(engine, [nothing])
         assert (result.text, result.duration, taken) == ("", 0.0, [0])
         assert engine.transcribe(nothing, sample_rate=RATE).text == ""
