@@ -122,6 +122,7 @@ def test_metrics_have_their_names_and_no_raw_path(program, tmp_path):
         assert metrics["gigastt_partial_latency_seconds_count"] >= 1
         (build,) = [sample for sample in metrics if sample.startswith("gigastt_build_info")]
         assert build == f'gigastt_build_info{{version="{service.http.get("/health").json()["version"]}"}}'
+        assert metrics['gigastt_http_requests_total{method="GET",path="/v1/ws",status="503"}'] == 0
         for reason in ["shutdown", "session_cap", "idle", "client", "error"]:
             assert metrics[f'gigastt_ws_cancelled_total{{reason="{reason}"}}'] == 0
 

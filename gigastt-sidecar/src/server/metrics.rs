@@ -159,6 +159,8 @@ impl Metrics {
         {
             all.ws_cancelled.with_label_values(&[reason(outcome)]);
         }
+        // What ends with the process is seen as an increase only if it was 0 before.
+        all.http_requests.with_label_values(&["GET", "/v1/ws", "503"]);
         for state in ["opening", "open", "ending"] {
             all.sessions.with_label_values(&[state]);
         }
