@@ -139,6 +139,7 @@ def test_the_client_of_openai(service, transcribe):
     deltas = [event.delta for event in with_deltas if event.type == "transcript.text.delta"]
     assert "".join(deltas) == record["text"]
     assert (with_deltas[-1].type, with_deltas[-1].text) == ("transcript.text.done", record["text"])
+    assert ask(prompt="слово " * 2_000).text == record["text"]
     with pytest.raises(openai.BadRequestError):
         ask(response_format="poem")
 
@@ -164,7 +165,10 @@ def test_what_is_no_recording(service):
     refused(service.http.post("/v1/transcribe", content=half), 422, "invalid_audio")
     refused(service.http.post("/v1/transcribe?endpoint=x", content=half), 400, "invalid_argument")
     refused(service.http.post("/v1/audio/transcriptions", content=half), 400, "bad_request")
-    refused(service.http.post("/v1/audio/transcriptions", files={"other": b"x"}), 400, "empty_body")
+    for size in [1, 10_000]:
+        refusal = service.http.post("/v1/audio/transcriptions", files={"audio": b"x" * size})
+        refused(refusal, 400, "empty_body")
+        assert "`file`" in refusal.json()["error"]
     refused(service.http.post("/v1/audio/transcriptions", files={"file": b"x" * 99}), 422, "invalid_audio")
 
 

@@ -18,7 +18,7 @@ use super::upload::{self, Bounds, Pieces, Place, Reading};
 use super::wishes::Wishes;
 use crate::messages::{Trouble, Word, thousandths};
 
-/// The longest field that is not the file, in bytes.
+/// The longest field that is read, beside the file, in bytes.
 const FIELD_MAX: usize = 4 * 1024;
 
 /// The most fields of a form.
@@ -92,7 +92,10 @@ async fn read(
         let Some(field) = form.next_field().await.map_err(broken)? else {
             return match begun {
                 None => Ok(fields),
-                Some(_) => Err(Refusal::bad_request("empty_body", "The form has no field `file`")),
+                Some(_) => Err(Refusal::bad_request(
+                    "empty_body",
+                    "The form has no field `file`, in which the recording is expected",
+                )),
             };
         };
         match field.name().unwrap_or_default() {
@@ -108,7 +111,8 @@ async fn read(
             }
             "response_format" => fields.format = format(&text(field, bounds).await?)?,
             "stream" => fields.stream = matches!(text(field, bounds).await?.as_str(), "true" | "True" | "1"),
-            _ => drop(text(field, bounds).await?),
+            // Prompts of any length, and recordings under another name, which the end of the form tells of.
+            _ => skip(field, bounds).await?,
         }
     }
     Err(Refusal::bad_request("bad_request", format!("The form has more than {FIELDS_MAX} fields")))
@@ -124,6 +128,11 @@ async fn text(mut field: Field<'_>, bounds: Bounds) -> Result<String, Refusal> {
         }
     }
     Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+async fn skip(mut field: Field<'_>, bounds: Bounds) -> Result<(), Refusal> {
+    while field.chunk().await.map_err(|error| broken(&error, bounds))?.is_some() {}
+    Ok(())
 }
 
 fn broken(error: &MultipartError, bounds: Bounds) -> Refusal {
