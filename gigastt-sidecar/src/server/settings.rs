@@ -251,7 +251,7 @@ impl Settings {
     ///
     /// # Errors
     /// A host that is no address, or that other machines can reach without `bind_all`; a bound of 0; one of
-    /// `tls_cert` and `tls_key` without the other; a log level that there is not.
+    /// `tls_cert` and `tls_key` without the other; a log level that there is not; an origin that no page has.
     pub fn new(given: &Given) -> Result<Self, Unusable> {
         let secs =
             |given: Option<u64>, default: u64| Duration::from_secs(given.unwrap_or(default).min(SECS_MAX));
@@ -280,7 +280,7 @@ impl Settings {
             body_limit_bytes: positive("body_limit_bytes", given.body_limit_bytes.unwrap_or(52_428_800))?,
             rate: rate(given),
             trust_proxy: given.trust_proxy.unwrap_or(false),
-            allow_origin: given.allow_origin.clone().unwrap_or_default(),
+            allow_origin: origins(given)?,
             cors_allow_any: given.cors_allow_any.unwrap_or(false),
             metrics: given.metrics.unwrap_or(false).then_some(metrics_listen),
             max_sessions: positive("max_sessions", given.max_sessions.unwrap_or(4_096))?,
@@ -327,6 +327,19 @@ fn host(given: &Given) -> Result<IpAddr, Unusable> {
     Err(Unusable(format!(
         "host: {host} can be reached by other machines; add --bind-all (GIGASTT_ALLOW_BIND_ANY=1) if that is meant"
     )))
+}
+
+/// The origins; an empty one, of a variable that is set to nothing, is none.
+fn origins(given: &Given) -> Result<Vec<String>, Unusable> {
+    let named = given.allow_origin.iter().flatten().filter(|origin| !origin.is_empty());
+    let origin = |origin: &String| match origin.trim_end_matches('/').split_once("://") {
+        Some((_, host)) if !host.contains(['/', '*']) => Ok(origin.clone()),
+        _ => Err(Unusable(format!(
+            "allow_origin: expected an origin such as https://example.org, found {origin}; --cors-allow-any lets pages \
+             of any origin in"
+        ))),
+    };
+    named.map(origin).collect()
 }
 
 fn rate(given: &Given) -> Option<Rate> {
@@ -422,6 +435,26 @@ mod tests {
         check("host = \"[::1]\"", Ok("::1"));
         check("host = \"example.org\"", Err("expected an IP address"));
         check("bind_all = true", Ok("127.0.0.1"));
+    }
+
+    #[test]
+    fn origins_are_such_as_pages_have() {
+        let check = |origin: &str, good: bool| {
+            let given = Given { allow_origin: Some(vec![origin.into()]), ..Given::default() };
+            match Settings::new(&given) {
+                Ok(settings) => assert!(good && settings.allow_origin == [origin], "{origin}"),
+                Err(error) => assert!(!good && error.to_string().contains("--cors-allow-any"), "{error}"),
+            }
+        };
+        for origin in ["https://a.example", "http://a.example:8080/", "tauri://localhost", "http://[::1]"] {
+            check(origin, true);
+        }
+        for origin in ["*", "a.example", "null", "https://", "https://*.a.example", "https://a.example/page"]
+        {
+            check(origin, false);
+        }
+        let nothing = Settings::new(&given("allow_origin = [\"\"]")).expect("as good as none");
+        assert_eq!(nothing.allow_origin, Vec::<String>::new());
     }
 
     #[test]
