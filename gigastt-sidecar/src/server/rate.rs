@@ -1,6 +1,6 @@
 //! How often a client may ask, and which client it is behind a proxy.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -92,13 +92,19 @@ fn client(peer: IpAddr, headers: &HeaderMap, trust_proxy: bool) -> IpAddr {
     let mut client = peer;
     for hop in values.iter().rev().flat_map(|value| value.rsplit(',')) {
         // Behind a hop that is no address nothing can be believed.
-        let Ok(hop) = hop.trim().trim_matches(['[', ']']).parse::<IpAddr>() else { break };
+        let Some(hop) = address(hop.trim()) else { break };
         client = hop.to_canonical();
         if !believed(client) {
             break;
         }
     }
     network(client)
+}
+
+/// The address of a hop, which some proxies write with its port.
+fn address(hop: &str) -> Option<IpAddr> {
+    let alone = hop.trim_matches(['[', ']']).parse().ok();
+    alone.or_else(|| hop.parse::<SocketAddr>().ok().map(|hop| hop.ip()))
 }
 
 /// Whether a peer may be a proxy of ours.
@@ -167,6 +173,8 @@ mod tests {
         check("10.0.0.1", &["9.9.9.9, 8.8.8.8, 192.168.0.1"], true, "8.8.8.8");
         check("10.0.0.1", &["9.9.9.9", "8.8.8.8"], true, "8.8.8.8");
         check("10.0.0.1", &["9.9.9.9, x, 10.0.0.2"], true, "10.0.0.2");
+        check("10.0.0.1", &["9.9.9.9:50123"], true, "9.9.9.9");
+        check("10.0.0.1", &["9.9.9.9, [2001:db8::1]:443, 10.0.0.2:80"], true, "2001:db8::");
         check("7.7.7.7", &["9.9.9.9"], true, "7.7.7.7");
         check("::ffff:10.0.0.1", &["9.9.9.9"], true, "9.9.9.9");
         check("::1", &["2001:db8::1:2"], true, "2001:db8::");
