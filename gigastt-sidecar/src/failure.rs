@@ -62,7 +62,7 @@ pub(crate) fn tell(error: &Error) {
 }
 
 /// What to do next. The message of other kinds says it already.
-fn advice(kind: ErrorKind) -> Option<&'static str> {
+pub(crate) fn advice(kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::InvalidAudio => {
             Some("see whether it plays; convert it by: ffmpeg -i FILE -ar 16000 -ac 1 OUT.wav")

@@ -19,7 +19,7 @@ use tracing_subscriber::reload::Handle;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::{self, Serve};
-use crate::failure::{Exit, tell};
+use crate::failure::{Exit, advice, tell};
 use crate::{engine, output};
 
 /// Serves until a signal comes.
@@ -27,7 +27,10 @@ pub(crate) fn run(args: &Serve, log_level: Option<LevelFilter>) -> Exit {
     let settings = given(args).and_then(|given| Ok((Settings::new(&given).map_err(usage)?, given)));
     let (settings, given) = match settings {
         Ok(settings) => settings,
-        Err(error) => return stop(&error, Exit::Usage),
+        Err(error) => {
+            tell(&error);
+            return Exit::Usage;
+        }
     };
     let log = Log::start(log_level, &given, settings.log_format);
     // Held to the very end: to let go of an engine is to wait for its calls, and one of them may hang.
@@ -43,7 +46,10 @@ pub(crate) fn run(args: &Serve, log_level: Option<LevelFilter>) -> Exit {
         });
     match ended {
         Ok(Ended::Drained | Ended::Hung(_)) => Exit::Done.now(),
-        Err(error) => stop(&error, Exit::without_engine(&error)),
+        Err(error) => {
+            log.fail(&error);
+            Exit::without_engine(&error)
+        }
     }
 }
 
@@ -189,6 +195,7 @@ fn no_signals(error: io::Error) -> Error {
 struct Log {
     /// That of the command line, which beats the file's.
     level: Option<LevelFilter>,
+    format: LogFormat,
     filter: Handle<Targets, Registry>,
 }
 
@@ -201,9 +208,17 @@ impl Log {
             LogFormat::Text => registry.with(log.with_ansi(false)).try_init(),
             LogFormat::Json => registry.with(log.json().flatten_event(true)).try_init(),
         };
-        let log = Self { level, filter: handle };
+        let log = Self { level, format, filter: handle };
         log.change(given);
         log
+    }
+
+    /// Tells what the service ends with, so that whoever reads objects finds one.
+    fn fail(&self, error: &Error) {
+        match self.format {
+            LogFormat::Text => tell(error),
+            LogFormat::Json => tracing::error!(next = advice(error.kind()), "{error}"),
+        }
     }
 
     /// The level that is set now.
@@ -228,9 +243,4 @@ impl Log {
 
 fn usage(error: impl ToString) -> Error {
     Error::new(ErrorKind::InvalidArgument, error.to_string())
-}
-
-fn stop(error: &Error, exit: Exit) -> Exit {
-    tell(error);
-    exit
 }

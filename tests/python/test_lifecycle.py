@@ -369,6 +369,8 @@ def test_what_cannot_be_served_is_said(program, tmp_path):
     assert "log_level: expected off, error" in fails("--config", tmp_path / "wrong.toml")
     assert "keys" in fails("--api-key-file", tmp_path / "keys")
     assert "cert" in fails("--tls-cert", tmp_path / "cert", "--tls-key", tmp_path / "key")
+    told = json.loads(fails("--log-format", "json", "--runtime", tmp_path / "none").splitlines()[-1])
+    assert "none" in told["message"] and "--runtime" in told["next"]
     with running(program, tmp_path, "--host", "0.0.0.0", "--bind-all") as service:
         assert service.http.get("/health").status_code == 200
 
