@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import signal
 import socket
 import threading
@@ -373,6 +374,20 @@ def test_what_cannot_be_served_is_said(program, tmp_path):
     assert "none" in told["message"] and "--runtime" in told["next"]
     with running(program, tmp_path, "--host", "0.0.0.0", "--bind-all") as service:
         assert service.http.get("/health").status_code == 200
+
+
+def test_without_descriptors_the_log_stays_short(program, tmp_path):
+    with running(program, tmp_path) as service:
+        limit = lambda *limits: resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, *limits)
+        few, most = limit()
+        limit((1, most))
+        with socket.create_connection(("127.0.0.1", service.port), PATIENCE) as waiting:
+            until(lambda: "not accepted" in service.log)
+            time.sleep(0.5)  # Ten times as long as it waits before it tries again.
+            assert service.log.count("not accepted") == 1, service.log
+            limit((few, most))
+            waiting.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+            assert waiting.recv(1000).startswith(b"HTTP/1.0 200")
 
 
 def test_logs_are_objects_on_demand_and_say_nothing_that_was_said(program, tmp_path):

@@ -41,6 +41,9 @@ const HEAD_MAX: usize = 16 * 1024;
 /// How long to wait before accepting again after the system refused, usually for want of descriptors.
 const REFUSED_WAIT: Duration = Duration::from_millis(50);
 
+/// Of so many refusals, those of a minute, the log tells the first: it may go on for days.
+const REFUSED_TOLD_EVERY: u64 = 1_200;
+
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub SocketAddr);
@@ -54,6 +57,7 @@ pub(crate) async fn accept(
 ) -> Infallible {
     let most = app.settings.load().max_sessions.saturating_add(CONNECTIONS_SPARE).min(Semaphore::MAX_PERMITS);
     let places = Arc::new(Semaphore::new(most));
+    let mut refusals = 0_u64;
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { continue };
         match listener.accept().await {
@@ -62,7 +66,10 @@ pub(crate) async fn accept(
                 tokio::spawn(connection.begin(stream, tls.load_full(), place));
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
+                if refusals.is_multiple_of(REFUSED_TOLD_EVERY) {
+                    tracing::warn!(%error, "connections are not accepted");
+                }
+                refusals += 1;
                 tokio::time::sleep(REFUSED_WAIT).await;
             }
         }
