@@ -1,6 +1,7 @@
 """Who may use `gigastt serve`, and how much of it."""
 
 import json
+import signal
 import socket
 import ssl
 import subprocess
@@ -156,8 +157,12 @@ def test_only_what_waits_of_live_speech_is_lag(program, tmp_path):
 def test_tls(program, tmp_path):
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
-    subprocess.run([*make, "-keyout", key, "-out", cert], check=True, capture_output=True)
+
+    def make():
+        make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+        subprocess.run([*make, "-keyout", key, "-out", cert], check=True, capture_output=True)
+
+    make()
     with running(program, tmp_path, "--tls-cert", cert, "--tls-key", key, ready=False) as service:
         context = ssl.create_default_context(cafile=cert)
         with httpx.Client(verify=context, timeout=PATIENCE, trust_env=False) as http:
@@ -167,6 +172,15 @@ def test_tls(program, tmp_path):
             assert answer.status_code == 200 and answer.json()["text"]
         with pytest.raises(httpx.HTTPError):
             service.http.get("/health")
+        make()
+        service.signal(signal.SIGHUP)
+        until(lambda: "the certificate was read again" in service.log)
+        renewed = ssl.create_default_context(cafile=cert)
+        cert.write_text("none")
+        service.signal(signal.SIGHUP)
+        until(lambda: "the certificate stays as it was" in service.log)
+        with httpx.Client(verify=renewed, timeout=PATIENCE, trust_env=False) as http:
+            assert http.get(f"{base}/health").status_code == 200
 
 
 def test_slow_clients_do_not_hurt_a_fast_one(program, tmp_path, transcribe):

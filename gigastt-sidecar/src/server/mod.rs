@@ -239,7 +239,10 @@ async fn follow(app: &App, mut settings: Changing) -> Infallible {
         match (app.tls.load().is_some(), &now.tls) {
             (false, None) => {}
             (true, Some((chain, key))) => match tls::acceptor(chain, key) {
-                Ok(acceptor) => app.tls.store(Some(Arc::new(acceptor))),
+                Ok(acceptor) => {
+                    tracing::info!(chain = %chain.display(), "the certificate was read again");
+                    app.tls.store(Some(Arc::new(acceptor)));
+                }
                 Err(error) => tracing::error!(%error, "the certificate stays as it was"),
             },
             (true, None) | (false, Some(_)) => {
