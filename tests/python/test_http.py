@@ -235,6 +235,7 @@ def test_what_is_not_there(service):
     refused(service.http.get("/nothing"), 404, "not_found")
     refused(service.http.get("/metrics"), 404, "metrics_disabled")
     refused(service.http.get("/v1/transcribe"), 405, "method_not_allowed")
+    refused(service.http.post("/"), 405, "method_not_allowed")
     refused(service.http.get("/v1/ws"), 400, "bad_request")
 
 

@@ -42,9 +42,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/ws", get(converse))
         .route("/ws", get(converse_deprecated))
         .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here") })
-        .method_not_allowed_fallback(|| async {
-            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path has other methods")
-        })
+        .method_not_allowed_fallback(other_methods)
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(from_fn_with_state(app.clone(), guard::key))
         // Before the keys, so that guessing them is limited too.
@@ -53,7 +51,11 @@ pub(crate) fn router(app: App) -> Router {
         .layer(cors(app.clone()))
         .layer(from_fn_with_state(app.clone(), guard::origin))
         // Outside the origin policy: browsers name the origin when they load a page's own scripts.
-        .merge(page::routes().layer(from_fn_with_state(app.clone(), going_away)))
+        .merge(
+            page::routes()
+                .method_not_allowed_fallback(other_methods)
+                .layer(from_fn_with_state(app.clone(), going_away)),
+        )
         .layer(CatchPanicLayer::custom(|_| Refusal::internal().into_response()))
         .layer(from_fn(unread))
         .layer(from_fn_with_state(app.clone(), metrics::count))
@@ -120,6 +122,10 @@ fn fresh() -> HeaderValue {
     let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
     HeaderValue::from_str(&format!("{:016x}-{number:x}", *PROCESS))
         .unwrap_or(HeaderValue::from_static("unnamed"))
+}
+
+async fn other_methods() -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path has other methods")
 }
 
 async fn no_metrics() -> Refusal {
