@@ -491,7 +491,8 @@ impl Conn {
 fn options(options: &Options, wishes: &Configure) -> Result<Options, Trouble> {
     let mut options = options.clone();
     if let Some(rate) = &wishes.sample_rate {
-        let known = rate.as_u64().and_then(|rate| RATES.into_iter().find(|known| u64::from(*known) == rate));
+        // Some languages write every number as 16000.0, which JSON holds for the same.
+        let known = rate.as_f64().and_then(|rate| RATES.into_iter().find(|known| f64::from(*known) == rate));
         options.format.sample_rate = known.ok_or_else(|| {
             Trouble::new("invalid_sample_rate", "sample_rate has to be 8000, 16000, 24000, 44100 or 48000")
         })?;
