@@ -180,7 +180,7 @@ pub(crate) struct Health {
     pub host: Option<String>,
 
     /// The service's port [default: 9876].
-    #[arg(long, env = "GIGASTT_PORT")]
+    #[arg(long, env = "GIGASTT_PORT", value_parser = gigastt_sidecar::Given::parse_port)]
     pub port: Option<u16>,
 
     /// Set where the service is: it is asked by TLS then. The file is not read.

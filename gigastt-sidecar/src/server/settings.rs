@@ -27,7 +27,7 @@ pub struct Given {
     #[arg(long, env = "GIGASTT_HOST")]
     pub host: Option<String>,
     /// The port; 0 picks a free one, which is printed [default: 9876].
-    #[arg(long, env = "GIGASTT_PORT")]
+    #[arg(long, env = "GIGASTT_PORT", value_parser = Given::parse_port)]
     pub port: Option<u16>,
     /// A file that the port is written to once the service listens.
     #[arg(long, env = "GIGASTT_PORT_FILE", value_name = "PATH")]
@@ -213,6 +213,19 @@ impl Given {
         let unusable = |what: String| Unusable(format!("{}: {what}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
         toml::from_str(&text).map_err(|error| unusable(error.to_string()))
+    }
+
+    /// Reads a port.
+    ///
+    /// # Errors
+    /// When it is none; of what Kubernetes sets beside a service named gigastt, with what turns that off.
+    pub fn parse_port(text: &str) -> Result<u16, String> {
+        text.parse().map_err(|_| match text.starts_with("tcp://") {
+            true => "Kubernetes sets GIGASTT_PORT to this for a service named gigastt; set enableServiceLinks: false in \
+                     the pod's spec, or GIGASTT_PORT to a port"
+                .into(),
+            false => "expected a number from 0 to 65535".into(),
+        })
     }
 
     /// Both together; where both say something, `self` holds.
@@ -411,6 +424,14 @@ mod tests {
         assert_eq!(wrong, "log_level: expected off, error, warn, info, debug or trace, found inof");
         let wrong = Settings::new(&given("max_sessions = 0")).expect_err("a bound of 0");
         assert_eq!(wrong.to_string(), "max_sessions: expected at least 1, found 0");
+    }
+
+    #[test]
+    fn a_port_is_not_what_kubernetes_takes_for_one() {
+        let port = Given::parse_port;
+        assert_eq!((port("0"), port("65535")), (Ok(0), Ok(65_535)));
+        assert!(port("65536").is_err_and(|error| error.contains("65535")));
+        assert!(port("tcp://10.0.0.7:80").is_err_and(|error| error.contains("enableServiceLinks: false")));
     }
 
     #[test]

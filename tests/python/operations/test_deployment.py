@@ -112,6 +112,12 @@ def test_kubernetes_waits_for_the_drain(deployment):
     assert pod["terminationGracePeriodSeconds"] >= before + drain + 5
 
 
+def test_kubernetes_does_not_set_the_port(deployment):
+    """As it does beside a service of the program's name, to an address."""
+    name = yaml.safe_load((DEPLOYMENT / "kubernetes" / "service.yaml").read_text())["metadata"]["name"]
+    assert name == "gigastt" and deployment["spec"]["template"]["spec"]["enableServiceLinks"] is False
+
+
 def test_the_scaler_scales_the_deployment(deployment):
     scaler = yaml.safe_load((DEPLOYMENT / "kubernetes" / "scaledobject.yaml").read_text())
     assert (scaler["apiVersion"], scaler["kind"]) == ("keda.sh/v1alpha1", "ScaledObject")
