@@ -345,7 +345,8 @@ fn untaken_finals_are_bounded_and_the_reason_is_told() {
     assert_eq!((error.kind(), error.subject()), (ErrorKind::Busy, Some("finals_max")));
     assert!(matches!(recognizer.poll_event(), Some(Event::SpeechStarted { .. })));
     assert!(matches!(recognizer.poll_event(), Some(Event::Final(_))));
-    push_all(&mut recognizer, rest);
+    // Without most of the last pause, in which the next final may come and fill it again.
+    push_all(&mut recognizer, &rest[..rest.len().saturating_sub(25 * FRAME)]);
     assert_eq!(recognizer.finish().unwrap().text, "w5 w7");
 }
 
