@@ -3,6 +3,7 @@
 //! The only thing a stream shares with the workers and with its cancellers. Replies are bounded by
 //! the windows that the session has out.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -77,8 +78,11 @@ impl Mailbox {
 
     fn wake(&self, waker: Option<Waker>) {
         self.changed.notify_all();
-        if let Some(waker) = waker {
-            waker.wake();
+        // A worker serves other streams, too, and whoever cancels may have more of them to cancel.
+        if let Some(waker) = waker
+            && catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err()
+        {
+            log::error!("the waker of a stream panicked");
         }
     }
 }

@@ -556,6 +556,59 @@ fn a_waker_is_told_of_a_reply_and_of_a_cancellation() {
     }
 }
 
+/// Promise 8. Fails when a panic of a host's waker takes its worker along.
+#[cfg(feature = "async")]
+#[test]
+fn a_waker_that_panics_harms_no_stream() {
+    struct Broken;
+    impl std::task::Wake for Broken {
+        fn wake(self: Arc<Self>) {
+            panic!("the event loop is gone");
+        }
+    }
+    let engine = Engine::fake(Script::default(), 1).unwrap();
+    let open = || engine.recognizer(Options::new(16_000)).unwrap();
+    let (mut broken, mut sound) = (open(), open());
+    assert!(!broken.wake_by(&Arc::new(Broken).into()));
+    push_all(&mut broken, &signal(&[(1, 60)]));
+    assert!(broken.next_event(PATIENCE).unwrap().is_some());
+    push_all(&mut sound, &signal(&SPEECH));
+    sound.close(EndpointReason::Finish).unwrap();
+    while sound.next_event(PATIENCE).unwrap().expect("an event in time") != Event::End(End::Finished) {}
+    broken.wake_by(&Arc::new(Broken).into());
+    broken.canceller().cancel();
+}
+
+/// Fails when a worker that drops the last handle waits for itself.
+#[cfg(feature = "async")]
+#[test]
+fn a_worker_may_be_the_last_who_holds_its_engine() {
+    use std::sync::mpsc;
+    /// The state of a program that is its own waker.
+    struct App {
+        recognizer: crate::sync::Mutex<Option<Recognizer>>,
+        _gone: Gone,
+    }
+    struct Gone(mpsc::Sender<bool>);
+    impl std::task::Wake for App {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Gone {
+        fn drop(&mut self) {
+            self.0.send(std::thread::panicking()).unwrap();
+        }
+    }
+    let engine = Engine::fake(Script { call: Duration::from_millis(200), ..Script::default() }, 2).unwrap();
+    let (sender, gone) = mpsc::channel();
+    let app = Arc::new(App { recognizer: crate::sync::Mutex::default(), _gone: Gone(sender) });
+    let mut recognizer = engine.recognizer(Options::new(16_000)).unwrap();
+    push_all(&mut recognizer, &signal(&[(1, 60)]));
+    assert!(!recognizer.wake_by(&Arc::clone(&app).into()), "the call lasts longer than that");
+    *app.recognizer.lock() = Some(recognizer);
+    drop((engine, app));
+    assert_eq!(gone.recv_timeout(PATIENCE.unwrap()), Ok(false), "a panic in a drop");
+}
+
 #[cfg(feature = "async")]
 fn flag() -> (std::task::Waker, Arc<std::sync::atomic::AtomicBool>) {
     struct Flag(Arc<std::sync::atomic::AtomicBool>);

@@ -110,7 +110,9 @@ impl Drop for Workers {
         }
         self.shared.state.lock().stop = true;
         self.shared.work.notify_all();
-        for thread in self.threads.drain(..) {
+        let own = thread::current().id();
+        // A worker that wakes the host may drop its last handle; it ends after that.
+        for thread in self.threads.drain(..).filter(|thread| thread.thread().id() != own) {
             // A worker catches what its calls panic with.
             let _ = thread.join();
         }
