@@ -122,7 +122,7 @@ impl Recognizer {
         }
         let mut taken = 0;
         for block in samples.chunks(BLOCK * channels) {
-            if self.session.room() == 0 {
+            if self.session.room() == 0 || self.mailbox.cancelled() {
                 break;
             }
             match self.feed(block) {
@@ -144,7 +144,8 @@ impl Recognizer {
     }
 
     /// Stands for `frames` samples of each channel that the host lost: silence of that length keeps
-    /// the times right. Takes as many as there is room for and returns how many.
+    /// the times right. Takes as many as there is room for and returns how many; the work of hearing them is
+    /// done on the calling thread, until `cancel` at the latest.
     ///
     /// # Errors
     /// As [`push_pcm`](Self::push_pcm).
@@ -153,7 +154,7 @@ impl Recognizer {
         self.check_open()?;
         let channels = usize::from(self.options.format.channels);
         let mut taken = 0;
-        while taken < frames && self.session.room() > 0 {
+        while taken < frames && self.session.room() > 0 && !self.mailbox.cancelled() {
             let step = (frames - taken).min((BLOCK / channels) as u64);
             self.feed(&SILENCE[..step as usize * channels])?;
             taken += step;
@@ -392,7 +393,8 @@ impl Recognizer {
         }
     }
 
-    /// A canceller for other threads.
+    /// A canceller for other threads. It is of this stream alone: after [`reset`](Self::reset) or
+    /// [`restart`](Self::restart) it does nothing, so that one who is late does not end what comes next.
     pub fn canceller(&self) -> Canceller {
         let canceller = Canceller::new();
         canceller.attach(&self.mailbox);
@@ -423,6 +425,7 @@ impl Recognizer {
         std::mem::take(&mut self.mailbox).cancel();
         self.out.clear();
         (self.session, self.resampler, self.options) = (session, resampler, options);
+        (self.front_end, self.encoder) = (Duration::ZERO, Duration::ZERO);
         Ok(())
     }
 
