@@ -1,5 +1,6 @@
 //! Cancelling from any thread.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -12,6 +13,12 @@ use super::mailbox::Mailbox;
 #[derive(Clone, Default)]
 pub struct Canceller {
     inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Canceller").field("cancelled", &self.is_cancelled()).finish_non_exhaustive()
+    }
 }
 
 struct Inner {

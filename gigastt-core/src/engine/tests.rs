@@ -124,6 +124,34 @@ fn the_bound_on_untaken_finals_is_for_streams() {
 }
 
 #[test]
+fn samples_come_as_programs_have_them() {
+    struct Once(Vec<f32>);
+    impl crate::audio::Source for Once {
+        fn format(&self) -> crate::audio::Format {
+            crate::audio::Format { sample_rate: 16_000, channels: 1 }
+        }
+        fn duration_hint(&self) -> Option<f64> {
+            None
+        }
+        fn read(&mut self, out: &mut Vec<f32>) -> Result<()> {
+            out.clear();
+            out.append(&mut self.0);
+            Ok(())
+        }
+    }
+    let (engine, floats) = (engine(), signal(&SPEECH));
+    let shorts: Vec<i16> = floats.iter().map(|s| (s * 32_768.0) as i16).collect();
+    let text = |audio: Audio<'_>| engine.transcribe(audio, &Options::file()).unwrap().text;
+    let expected = text(floats.as_slice().into());
+    assert!(expected.starts_with("w1 w3"), "{expected}");
+    assert_eq!(text((&floats).into()), expected);
+    assert_eq!(text((&shorts).into()), expected);
+    assert_eq!(text(shorts.as_slice().into()), expected);
+    assert_eq!(text((&[0_i16; 160]).into()), "");
+    assert_eq!(text(Audio::source(Once(floats))), expected);
+}
+
+#[test]
 fn finish_and_cancel_in_any_order() {
     let open = || engine().recognizer(Options::new(16_000)).unwrap();
     let kind = |result: Result<crate::Transcript>| result.unwrap_err().kind();

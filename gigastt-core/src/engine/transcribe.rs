@@ -1,17 +1,24 @@
 //! Whole recordings: a stream that arrives at once.
 
+use std::fmt;
 #[cfg(feature = "files")]
 use std::path::{Path, PathBuf};
 
 use super::{Canceller, Engine, Recognizer};
 use crate::audio::Source;
+#[cfg(feature = "files")]
+use crate::audio::file::FileSource;
+use crate::audio::pcm::Sample;
 use crate::options::{Class, EndpointRule, Mode, Options, Segmentation, UTTERANCE_MAX_MS};
 use crate::{Error, ErrorKind, Event, Final, Result, Transcript};
 
-/// A recording.
+/// A recording. What transcribes one takes whatever becomes this: slices, vectors and arrays of `f32` and `i16`,
+/// and paths, an opened [`FileSource`](crate::audio::file::FileSource), and by [`Audio::source`] any other source.
 pub enum Audio<'a> {
     /// Interleaved samples in the format of the options.
     Samples(&'a [f32]),
+    /// The same in 16 bits.
+    Samples16(&'a [i16]),
     /// Samples piece by piece, in the source's own format.
     Source(Box<dyn Source + 'a>),
     /// An audio file.
@@ -19,36 +26,74 @@ pub enum Audio<'a> {
     File(PathBuf),
 }
 
-impl<'a> From<&'a [f32]> for Audio<'a> {
-    fn from(samples: &'a [f32]) -> Self {
-        Self::Samples(samples)
+impl<'a> Audio<'a> {
+    /// Samples piece by piece.
+    pub fn source(source: impl Source + 'a) -> Self {
+        Self::Source(Box::new(source))
+    }
+}
+
+impl fmt::Debug for Audio<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Samples(samples) => write!(f, "Samples({} samples)", samples.len()),
+            Self::Samples16(samples) => write!(f, "Samples16({} samples)", samples.len()),
+            Self::Source(source) => write!(f, "Source({:?})", source.format()),
+            #[cfg(feature = "files")]
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+macro_rules! from_samples {
+    ($sample:ty, $variant:ident) => {
+        impl<'a> From<&'a [$sample]> for Audio<'a> {
+            fn from(samples: &'a [$sample]) -> Self {
+                Self::$variant(samples)
+            }
+        }
+
+        impl<'a> From<&'a Vec<$sample>> for Audio<'a> {
+            fn from(samples: &'a Vec<$sample>) -> Self {
+                Self::$variant(samples)
+            }
+        }
+
+        impl<'a, const N: usize> From<&'a [$sample; N]> for Audio<'a> {
+            fn from(samples: &'a [$sample; N]) -> Self {
+                Self::$variant(samples)
+            }
+        }
+    };
+}
+
+from_samples!(f32, Samples);
+from_samples!(i16, Samples16);
+
+#[cfg(feature = "files")]
+macro_rules! from_path {
+    ($($path:ty),+) => {$(
+        impl From<$path> for Audio<'_> {
+            fn from(path: $path) -> Self {
+                Self::File(path.into())
+            }
+        }
+    )+};
+}
+
+#[cfg(feature = "files")]
+from_path!(&Path, &PathBuf, PathBuf, &str, &String, String);
+
+#[cfg(feature = "files")]
+impl From<FileSource> for Audio<'_> {
+    fn from(source: FileSource) -> Self {
+        Self::source(source)
     }
 }
 
 impl<'a> From<Box<dyn Source + 'a>> for Audio<'a> {
     fn from(source: Box<dyn Source + 'a>) -> Self {
         Self::Source(source)
-    }
-}
-
-#[cfg(feature = "files")]
-impl From<&Path> for Audio<'_> {
-    fn from(path: &Path) -> Self {
-        Self::File(path.to_path_buf())
-    }
-}
-
-#[cfg(feature = "files")]
-impl From<PathBuf> for Audio<'_> {
-    fn from(path: PathBuf) -> Self {
-        Self::File(path)
-    }
-}
-
-#[cfg(feature = "files")]
-impl From<&str> for Audio<'_> {
-    fn from(path: &str) -> Self {
-        Self::File(path.into())
     }
 }
 
@@ -63,7 +108,8 @@ pub struct Progress {
     pub front_end_s: f64,
 }
 
-/// What a caller wants to hear of a transcription, and how to stop it.
+/// What a caller wants to hear of a transcription, and how to stop it. A panic of what is called here goes
+/// through to who called `transcribe_with`, and the recording is given up.
 #[derive(Default)]
 pub struct Hooks<'a> {
     /// Called from the calling thread after each piece of audio and each final.
@@ -74,11 +120,27 @@ pub struct Hooks<'a> {
     pub canceller: Option<&'a Canceller>,
 }
 
+impl fmt::Debug for Hooks<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks").field("canceller", &self.canceller).finish_non_exhaustive()
+    }
+}
+
 impl Engine {
     /// Transcribes a recording of any length in constant memory, apart from the text.
     ///
     /// Uses the format, channels, endpoint rule and segmentation of the options; always two-pass,
-    /// without partials, and served after live streams.
+    /// without partials, and served after live streams. Waits until it is done.
+    ///
+    /// ```
+    /// # use gigastt_core::{Engine, Options};
+    /// # fn words(engine: &Engine, recorded: Vec<i16>) -> gigastt_core::Result<()> {
+    /// let mut options = Options::file();
+    /// options.format.sample_rate = 44_100;
+    /// println!("{}", engine.transcribe(&recorded, &options)?.text);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `InvalidAudio` or `Io` with the file's name, `InvalidArgument`, `Busy` when as many streams are open
@@ -98,17 +160,12 @@ impl Engine {
         hooks: Hooks<'_>,
     ) -> Result<Transcript> {
         match audio.into() {
-            Audio::Samples(samples) => {
-                let mut run = Run::open(self, options.clone(), hooks)?;
-                let frames = samples.len() as f64 / f64::from(options.format.channels);
-                run.total_s = Some(frames / f64::from(options.format.sample_rate));
-                run.push(samples)?;
-                run.finish()
-            }
+            Audio::Samples(samples) => self.transcribe_samples(samples, options, hooks),
+            Audio::Samples16(samples) => self.transcribe_samples(samples, options, hooks),
             Audio::Source(source) => self.transcribe_source(source, options, hooks),
             #[cfg(feature = "files")]
             Audio::File(path) => {
-                let source = crate::audio::file::FileSource::open(&path)?;
+                let source = FileSource::open(&path)?;
                 let result = self.transcribe_source(Box::new(source), options, hooks);
                 result.map_err(|error| match error.kind() {
                     ErrorKind::InvalidAudio | ErrorKind::Io => error.in_file(&path),
@@ -116,6 +173,19 @@ impl Engine {
                 })
             }
         }
+    }
+
+    fn transcribe_samples<S: Sample>(
+        &self,
+        samples: &[S],
+        options: &Options,
+        hooks: Hooks<'_>,
+    ) -> Result<Transcript> {
+        let mut run = Run::open(self, options.clone(), hooks)?;
+        let frames = samples.len() as f64 / f64::from(options.format.channels);
+        run.total_s = Some(frames / f64::from(options.format.sample_rate));
+        run.push(samples)?;
+        run.finish()
     }
 
     fn transcribe_source(
@@ -168,7 +238,7 @@ impl<'a> Run<'a> {
         Ok(Self { recognizer, hooks, finals: Vec::new(), total_s: None, whole })
     }
 
-    fn push(&mut self, mut samples: &[f32]) -> Result<()> {
+    fn push<S: Sample>(&mut self, mut samples: &[S]) -> Result<()> {
         while !samples.is_empty() {
             let taken = self.recognizer.push_pcm(samples)?;
             samples = &samples[taken..];
