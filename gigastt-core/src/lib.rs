@@ -45,6 +45,7 @@
 //! A safe library cannot set it: do so at the start of `main`, or where your program is started. The libraries for C and
 //! Python set it.
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 pub mod audio;
 #[cfg(feature = "download")]

@@ -30,6 +30,7 @@ mod ogg;
 mod opus;
 mod wav;
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -69,6 +70,13 @@ pub struct FileSource {
     format: Format,
     first: Vec<f32>,
     frames: u64,
+}
+
+impl fmt::Debug for FileSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, format, .. } = self;
+        f.debug_struct("FileSource").field("name", name).field("format", format).finish_non_exhaustive()
+    }
 }
 
 /// A container and its codec. Its errors need not name the file.

@@ -10,6 +10,7 @@
 //! exact ones move the log-mel by up to 0.1.
 
 use std::f64::consts::PI;
+use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use realfft::num_complex::Complex32;
@@ -42,6 +43,12 @@ pub struct LogMel {
     window: [f32; WINDOW],
     filled: usize,
     scratch: Vec<Complex32>,
+}
+
+impl fmt::Debug for LogMel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogMel").field("filled", &self.filled).finish_non_exhaustive()
+    }
 }
 
 impl LogMel {

@@ -20,6 +20,8 @@
 //!
 //! Samples beyond [-1, 1], which floats and the ringing of the filter bring, are not clipped.
 
+use std::fmt;
+
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{
     Async, Fft, FixedAsync, FixedSync, SincInterpolationParameters, SincInterpolationType, WindowFunction,
@@ -55,6 +57,12 @@ pub struct Resampler {
     filter: Option<Filter>,
     /// Frames taken since the start of the stream.
     frames: u64,
+}
+
+impl fmt::Debug for Resampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resampler").field("frames", &self.frames).finish_non_exhaustive()
+    }
 }
 
 impl Resampler {
@@ -315,7 +323,7 @@ fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-fn internal(error: impl std::fmt::Display) -> Error {
+fn internal(error: impl fmt::Display) -> Error {
     Error::new(ErrorKind::Internal, format!("resampler: {error}"))
 }
 
@@ -526,7 +534,7 @@ mod tests {
     #[test]
     fn bad_arguments_are_named() {
         let check = |rate, channels, which, expected: &str| {
-            let error = Resampler::new(Format { sample_rate: rate, channels }, which).err().unwrap();
+            let error = Resampler::new(Format { sample_rate: rate, channels }, which).unwrap_err();
             assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::InvalidArgument, expected));
         };
         check(1, 1, Channels::Mix, "sample_rate: expected 8000 to 192000, found 1");

@@ -26,6 +26,7 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -197,6 +198,12 @@ pub struct FetchHooks<'a> {
     pub event: Option<&'a mut dyn FnMut(FetchEvent<'_>)>,
     /// Ends it from another thread. What came is kept.
     pub canceller: Option<&'a Canceller>,
+}
+
+impl fmt::Debug for FetchHooks<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FetchHooks").field("canceller", &self.canceller).finish_non_exhaustive()
+    }
 }
 
 /// Brings `model` into its folder inside the models folder and returns that folder. Files that are there and

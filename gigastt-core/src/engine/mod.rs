@@ -11,6 +11,7 @@ mod tests;
 mod transcribe;
 mod worker;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,6 +39,13 @@ pub const THREADS_MAX: usize = 256;
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (info, threads) = (self.info(), self.threads());
+        f.debug_struct("Engine").field("info", info).field("threads", &threads).finish_non_exhaustive()
+    }
 }
 
 struct Inner {

@@ -4,6 +4,7 @@
 //! pushed; windows go to the workers and their replies are taken in by whatever the host calls next.
 //! There is no lock around recognition state: the session belongs to the recognizer.
 
+use std::fmt;
 #[cfg(feature = "async")]
 use std::future::poll_fn;
 #[cfg(feature = "async")]
@@ -79,6 +80,13 @@ fn prepare(parts: &Parts, options: &mut Options) -> Result<(Session, Resampler)>
         parts.count,
     );
     Ok((session, resampler))
+}
+
+impl fmt::Debug for Recognizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (stats, ended) = (self.stats(), self.ended());
+        f.debug_struct("Recognizer").field("stats", &stats).field("ended", &ended).finish_non_exhaustive()
+    }
 }
 
 impl Recognizer {
@@ -609,6 +617,7 @@ fn finished() -> Error {
 
 /// The events of a recognizer as a [`futures_core::Stream`], without a thread of its own.
 #[cfg(feature = "async")]
+#[derive(Debug)]
 pub struct Events<'a> {
     recognizer: &'a mut Recognizer,
 }

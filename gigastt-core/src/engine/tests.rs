@@ -151,6 +151,28 @@ fn samples_come_as_programs_have_them() {
     assert_eq!(text(Audio::source(Once(floats))), expected);
 }
 
+/// Engines are shared, recognizers move, futures are spawned, errors are kept and sent.
+#[test]
+fn what_crosses_threads_may() {
+    fn shared<T: Send + Sync + Clone + fmt::Debug + 'static>() {}
+    fn moves<T: Send + fmt::Debug>() {}
+    shared::<Engine>();
+    shared::<EngineBuilder>();
+    shared::<Canceller>();
+    shared::<Error>();
+    shared::<Event>();
+    shared::<crate::Transcript>();
+    moves::<Recognizer>();
+    moves::<Audio<'_>>();
+    #[cfg(feature = "async")]
+    moves::<Events<'_>>();
+    #[cfg(feature = "async")]
+    {
+        fn spawned<F: Future + Send>(_: F) {}
+        spawned(engine().recognizer(Options::new(16_000)).unwrap().finish_async());
+    }
+}
+
 #[test]
 fn finish_and_cancel_in_any_order() {
     let open = || engine().recognizer(Options::new(16_000)).unwrap();
@@ -385,7 +407,7 @@ fn untaken_finals_are_bounded_and_the_reason_is_told() {
 fn streams_are_bounded() {
     let engine = Engine::fake(Script::default(), 1).unwrap();
     let open: Vec<_> = (0..4_096).map(|_| engine.recognizer(Options::new(16_000)).unwrap()).collect();
-    let error = engine.recognizer(Options::new(16_000)).err().unwrap();
+    let error = engine.recognizer(Options::new(16_000)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Busy);
     drop(open);
     assert!(engine.recognizer(Options::new(16_000)).is_ok());
@@ -396,7 +418,7 @@ fn bad_options_and_samples_are_refused() {
     let engine = engine();
     let rates = [0, 1, 7_999, 192_001, 1_000_000];
     for rate in rates {
-        let error = engine.recognizer(Options::new(rate)).err().unwrap();
+        let error = engine.recognizer(Options::new(rate)).unwrap_err();
         assert_eq!(
             (error.kind(), error.subject()),
             (ErrorKind::InvalidArgument, Some("sample_rate")),
@@ -405,7 +427,7 @@ fn bad_options_and_samples_are_refused() {
     }
     let plan = Plan { left: 1, ..Plan::default() };
     let options = Options { partials: Some(plan), ..Options::new(16_000) };
-    assert_eq!(engine.recognizer(options).err().unwrap().subject(), Some("left"));
+    assert_eq!(engine.recognizer(options).unwrap_err().subject(), Some("left"));
 
     let mut recognizer = engine.recognizer(Options::new(16_000)).unwrap();
     let mut pcm = vec![0.0_f32; 4_000];
@@ -437,7 +459,6 @@ fn cancel_ends_a_gap() {
     // So that the gap is under way; should it not be, this tests less and fails no more.
     std::thread::sleep(Duration::from_millis(50));
     canceller.cancel();
-    // It may have been cancelled before it began.
     let (_, next) = ended.recv_timeout(PATIENCE.unwrap()).expect("an end in time");
     assert_eq!(next.unwrap_err().kind(), ErrorKind::Cancelled);
 }

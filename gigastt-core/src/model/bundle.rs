@@ -153,6 +153,7 @@ enum Origin {
 type Bytes = Arc<Cow<'static, [u8]>>;
 
 /// A model's files in memory.
+#[derive(Clone)]
 pub struct ModelBytes {
     /// Which of the published variants it is.
     pub variant: Variant,
@@ -164,6 +165,12 @@ pub struct ModelBytes {
     pub joint: Option<Cow<'static, [u8]>>,
     /// The text of the vocabulary file.
     pub vocab: Cow<'static, [u8]>,
+}
+
+impl fmt::Debug for ModelBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModelBytes").field("variant", &self.variant).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Model {

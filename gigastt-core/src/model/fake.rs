@@ -49,6 +49,7 @@ pub struct Script {
 
 /// What networks would say of so many encoder frames, to measure greedy decoding by itself: each fourth frame
 /// has a token, as often as in speech.
+#[derive(Debug)]
 pub struct Said {
     classes: usize,
     /// `[frames][classes]`; the last class is the blank.

@@ -131,7 +131,7 @@ mod tests {
             assert!(poll!(waiting).is_pending());
         }
         later().await;
-        let refused = third.await.err().expect("its time is over");
+        let refused = third.await.expect_err("its time is over");
         assert_eq!(refused.kind(), ErrorKind::Busy);
         assert!(poll!(&mut second).is_pending(), "there is no room yet");
         drop(first);

@@ -9,7 +9,7 @@ pub(crate) mod attention;
 mod constants;
 pub(crate) mod cut;
 #[rustfmt::skip]
-#[allow(missing_docs, unreachable_pub, dead_code, clippy::all)]
+#[allow(missing_debug_implementations, missing_docs, unreachable_pub, dead_code, clippy::all)]
 mod onnx;
 #[cfg(any(test, feature = "optimize"))]
 pub(crate) mod pointwise;
