@@ -38,12 +38,35 @@
 //! be moved between threads and is used by one at a time. Nothing here prints, exits or panics; logs go
 //! through the `log` crate. After `fork` the child gets [`ErrorKind::Forked`].
 //!
+//! # ONNX Runtime
+//!
+//! Nothing is linked: the first engine loads `libonnxruntime` (1.19 to 1.32), once for the process, from what
+//! [`EngineBuilder::runtime`] names, else `ORT_DYLIB_PATH`, else beside the program, in the active Python's packages,
+//! in the system. Without it [`EngineBuilder::build`] fails with [`ErrorKind::Runtime`] and tells these places.
+//!
 //! # What ONNX Runtime tells of you
 //!
 //! The official 1.32 for Linux reports to Microsoft which program runs it, before its interface can tell it not to; a
 //! forked child that calls `exit` then waits for ever. Only the environment variable `ORT_DISABLE_TELEMETRY=1` ends that.
 //! A safe library cannot set it: do so at the start of `main`, or where your program is started. The libraries for C and
 //! Python set it.
+//!
+//! # Features
+//!
+//! | feature | default | has |
+//! |---|---|---|
+//! | `embedded-model` | yes | `Model::embedded`, a small model for tests and demonstrations (3.6 MB) |
+//! | `files` | yes | recordings in containers: `audio::file`, paths in `Engine::transcribe` |
+//! | `async` | | `Recognizer::events`, a `futures::Stream`; `finish_async`, `poll_writable`, `wake_by`; of no runtime |
+//! | `download` | | `Model::pretrained` and `download`: an HTTP client with TLS |
+//! | `optimize` | | `optimize`: makes fast forms of models, and engines then take them |
+//! | `ort-link` | | `use_linked_runtime`, for systems where nothing can be loaded |
+//! | `fake-model` | | a scripted model without ONNX Runtime, for tests of what is built on this |
+//!
+//! # Versions
+//!
+//! Enums are exhaustive and options are plain fields, so that a program which has to say something new does not
+//! compile until it does. Such additions come with a new minor version while the major one is 0.
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations)]
 

@@ -35,7 +35,8 @@ const COPIES_BYTES_MAX: u64 = 4_000_000_000;
 pub const THREADS_MAX: usize = 256;
 
 /// A loaded model and its worker threads. Clones share them; every method may be called from any
-/// thread. The last handle to go, recognizers included, ends the threads.
+/// thread. The last handle to go, recognizers included, ends the threads, and waits for the model call that
+/// each of them is in.
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,

@@ -29,6 +29,10 @@ const BLOCK: usize = 512;
 
 /// One stream. Holds all of its mutable state; may be moved to another thread, is used by one at a
 /// time. Dropping it cancels it.
+///
+/// Pushing, polling, [`close`](Self::close) and `cancel` return at once and suit an event loop. `wait_writable`,
+/// `next_event`, `finish` and `finish_within` wait; a [`canceller`](Self::canceller) ends their wait from another
+/// thread. A microphone's callback hands its samples over a bounded channel to the thread that has the recognizer.
 pub struct Recognizer {
     inner: Arc<Inner>,
     mailbox: Arc<Mailbox>,
@@ -118,8 +122,9 @@ impl Recognizer {
     ///
     /// # Errors
     /// `InvalidAudio` for samples that are not finite numbers, naming the first one's position. What came
-    /// before it is taken and counted; the error follows when the rest is pushed. `InvalidArgument` for an incomplete frame of channels. `Closed` after
-    /// `finish` or `close`, `Cancelled`, `Forked`, or what the stream failed with.
+    /// before it is taken and counted; the error follows when the rest is pushed. `InvalidArgument` for an
+    /// incomplete frame of channels. `Closed` after `finish` or `close`, `Cancelled`, `Forked`, or what the stream
+    /// failed with.
     pub fn push_pcm<S: Sample>(&mut self, samples: &[S]) -> Result<usize> {
         self.check_open()?;
         let channels = usize::from(self.options.format.channels);
