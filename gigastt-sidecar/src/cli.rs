@@ -60,7 +60,7 @@ pub(crate) enum Command {
 
 /// Write down what is said in recordings.
 ///
-/// Takes wav, aiff, flac, mp3, ogg, opus, m4a, aac and webm of any length, at 8 to 192 kHz.
+/// Takes wav, aiff, caf, flac, mp3, ogg, opus, m4a, aac and webm of any length, at 8 to 192 kHz.
 #[derive(Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Transcribe {

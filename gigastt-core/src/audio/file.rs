@@ -2,14 +2,15 @@
 //!
 //! | container | codecs | notes |
 //! |---|---|---|
-//! | wav, also RF64 and WAVE_FORMAT_EXTENSIBLE | PCM of 8, 16, 24 and 32 bits, float of 32 and 64 bits, A-law, µ-law | lengths of 0 and 2^32 - 1, as pipes have them, are understood |
+//! | wav, also RF64 and WAVE_FORMAT_EXTENSIBLE | PCM of 8, 16, 24 and 32 bits, float of 32 and 64 bits, A-law, µ-law, IMA and Microsoft ADPCM | lengths of 0 and 2^32 - 1, as pipes have them, are understood |
 //! | flac | flac | |
-//! | mp3 | MPEG layer 3 | delay and padding cut off where a LAME tag tells them |
+//! | mp3, mp2 | MPEG layers 1 to 3 | delay and padding cut off where a LAME tag tells them |
 //! | ogg | vorbis, opus, flac | pre-skip and end trimmed |
-//! | m4a, mp4 | AAC-LC, mono and stereo | delay and padding cut off as its edit list says |
+//! | m4a, mp4 | AAC-LC, mono and stereo, ALAC | delay and padding cut off as its edit list says |
 //! | aac (ADTS) | AAC-LC, mono and stereo | |
 //! | webm, mkv | opus, vorbis, flac, AAC-LC, mp3, PCM | not from a pipe |
 //! | aiff | PCM, A-law, µ-law | |
+//! | caf | PCM, A-law, µ-law, IMA ADPCM, ALAC, AAC-LC | not from a pipe |
 //!
 //! The container is found by its first bytes; names and extensions do not matter. Memory is
 //! constant: one packet at a time.
@@ -24,6 +25,7 @@
 //! are missing inside webm, mkv and fragmented mp4, which cannot be told from the silence and the lost
 //! packets that recorders of calls leave out: what follows comes at once.
 
+mod adpcm;
 mod coded;
 mod mp4;
 mod ogg;
@@ -114,7 +116,7 @@ impl FileSource {
     /// Reads a stream that cannot seek, such as standard input; `name` is what errors call it.
     ///
     /// # Errors
-    /// As [`open`](Self::open). Webm and an mp4 whose index is behind its audio cannot be read
+    /// As [`open`](Self::open). Webm, caf and an mp4 whose index is behind its audio cannot be read
     /// this way.
     pub fn from_reader(name: &str, reader: Box<dyn Read + Send + Sync>) -> Result<Self> {
         Self::new(name.to_owned(), Box::new(ReadOnlySource::new(reader)))
@@ -226,16 +228,28 @@ impl<R: Read + Seek + Send + Sync> MediaSource for Seekable<R> {
 /// Bytes that tell the container.
 const HEAD_LEN: usize = 12;
 
+/// The bytes of a packet of an MPEG transport stream, each of which begins with the same one.
+const TRANSPORT_LEN: usize = 188;
+const TRANSPORT_SYNC: u8 = 0x47;
+
 /// The reader for what the first bytes say.
 fn detect(mut input: Box<dyn MediaSource>) -> Result<Box<dyn Reader>> {
-    let mut head = Vec::with_capacity(HEAD_LEN);
-    (&mut input).take(HEAD_LEN as u64).read_to_end(&mut head).map_err(|error| io_error(&error))?;
+    let mut head = Vec::with_capacity(TRANSPORT_LEN + 1);
+    (&mut input).take(TRANSPORT_LEN as u64 + 1).read_to_end(&mut head).map_err(|error| io_error(&error))?;
     if input.is_seekable() {
         input.seek(SeekFrom::Start(0)).map_err(|error| io_error(&error))?;
     } else {
         input = Box::new(Pipe::new(head.clone(), input));
     }
-    Ok(match head.as_slice() {
+    // Of what is cut into packets, the demuxers hear the packets' headers as damage.
+    if let (Some(&TRANSPORT_SYNC), Some(&TRANSPORT_SYNC)) = (head.first(), head.get(TRANSPORT_LEN)) {
+        return Err(invalid(coded::UNKNOWN));
+    }
+    // The demuxer reads on to the end for a codec that it knows.
+    if head.starts_with(b"OggS") && head.get(28..).is_some_and(|packet| packet.starts_with(b"Speex ")) {
+        return Err(invalid("expected a codec that can be decoded, found Speex"));
+    }
+    Ok(match head.get(..HEAD_LEN).unwrap_or(&head) {
         [] => return Err(invalid("expected audio, found an empty file")),
         [b'R', b'I', b'F', b'F', .., b'W', b'A', b'V', b'E']
         | [b'R', b'F', b'6', b'4', .., b'W', b'A', b'V', b'E']
@@ -248,15 +262,19 @@ fn detect(mut input: Box<dyn MediaSource>) -> Result<Box<dyn Reader>> {
             let end = ogg::end(&mut *input).map_err(|error| io_error(&error))?;
             Box::new(coded::Coded::open(Box::new(ogg::Pages::new(input)), None)?.ending_at(end))
         }
-        [0x1a, 0x45, 0xdf, 0xa3, ..] if !input.is_seekable() => {
-            return Err(invalid("expected a file, which webm has to be, found a stream that cannot seek"));
+        [0x1a, 0x45, 0xdf, 0xa3, ..] | [b'c', b'a', b'f', b'f', ..] if !input.is_seekable() => {
+            return Err(invalid(
+                "expected a file, which webm and caf have to be, found a stream that cannot seek",
+            ));
         }
+        [0, 0, 1, 0xba, ..] => return Err(invalid(coded::UNKNOWN)),
         // Where it can seek, the demuxer takes an estimate of the length for the truth and cuts the
         // audio off there.
         [b'I', b'D', b'3', ..] | [0xff, ..] => Box::new(unmeasured(input)?),
-        [0x1a, 0x45, 0xdf, 0xa3, ..] | [b'f', b'L', b'a', b'C', ..] | [b'F', b'O', b'R', b'M', ..] => {
-            Box::new(coded::Coded::open(input, None)?)
-        }
+        [0x1a, 0x45, 0xdf, 0xa3, ..]
+        | [b'f', b'L', b'a', b'C', ..]
+        | [b'F', b'O', b'R', b'M', ..]
+        | [b'c', b'a', b'f', b'f', ..] => Box::new(coded::Coded::open(input, None)?),
         // An mp3 may begin anywhere. Of what is none, the demuxers complain that it is a broken one.
         _ => Box::new(unmeasured(input).map_err(|error| match error.kind() {
             ErrorKind::InvalidAudio => invalid(coded::UNKNOWN),

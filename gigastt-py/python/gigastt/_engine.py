@@ -194,7 +194,7 @@ class Engine:
         Releases the interpreter while it works; Ctrl-C ends it.
 
         Args:
-            audio: The path of a file (wav, flac, mp3, ogg, opus, m4a, aac, webm, aiff), the bytes of such a
+            audio: The path of a file (wav, flac, mp3, ogg, opus, m4a, aac, webm, aiff, caf), the bytes of such a
                 file, an open binary file, or samples: an array of int16 or float32 of shape (n,) or
                 (n, channels), which is not copied as a whole.
             sample_rate: Of samples, in Hz, 8,000 to 192,000. Files know theirs.

@@ -38,7 +38,7 @@ fn recordings_that_are_none() {
     check_audio(
         "text.wav",
         text.as_bytes(),
-        &["expected wav, flac, mp3, ogg, m4a, aac, webm or aiff, found none"],
+        &["expected wav, flac, mp3, ogg, m4a, aac, webm, aiff or caf, found none"],
     );
     check_audio(
         "header.wav",

@@ -9,14 +9,14 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AC3, CODEC_ID_ALAC, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_OPUS,
-    CODEC_ID_WMA,
+    CODEC_ID_AC3, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_OPUS, CODEC_ID_WMA,
 };
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as Fault;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::well_known::{
-    FORMAT_ID_AIFF, FORMAT_ID_FLAC, FORMAT_ID_ISOMP4, FORMAT_ID_MKV, FORMAT_ID_MP3, FORMAT_ID_OGG,
+    FORMAT_ID_AIFF, FORMAT_ID_CAF, FORMAT_ID_FLAC, FORMAT_ID_ISOMP4, FORMAT_ID_MKV, FORMAT_ID_MP3,
+    FORMAT_ID_OGG,
 };
 use symphonia::core::formats::{FormatId, FormatOptions, FormatReader, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
@@ -38,7 +38,8 @@ const GAP_S: f64 = 0.01;
 const MP3_SLACK: u64 = 1_152;
 
 /// What is told of a file that is of no known kind.
-pub(super) const UNKNOWN: &str = "expected wav, flac, mp3, ogg, m4a, aac, webm or aiff, found none of them";
+pub(super) const UNKNOWN: &str =
+    "expected wav, flac, mp3, ogg, m4a, aac, webm, aiff or caf, found none of them";
 
 pub(super) struct Coded {
     demuxer: Box<dyn FormatReader>,
@@ -255,11 +256,8 @@ impl Decoder {
 fn refused(codec: AudioCodecId) -> Option<&'static str> {
     Some(match codec {
         CODEC_ID_AC3 => "AC-3",
-        CODEC_ID_ALAC => "ALAC",
         CODEC_ID_DCA => "DTS",
         CODEC_ID_EAC3 => "E-AC-3",
-        CODEC_ID_MP1 => "MPEG layer 1",
-        CODEC_ID_MP2 => "MPEG layer 2",
         CODEC_ID_WMA => "WMA",
         _ => return None,
     })
@@ -270,6 +268,7 @@ impl Promise {
         match container {
             FORMAT_ID_MP3 => Self::mp3(track),
             FORMAT_ID_ISOMP4 => Self::mp4(track, edit),
+            FORMAT_ID_CAF => Self::caf(track),
             FORMAT_ID_FLAC | FORMAT_ID_AIFF => Self { length: track.num_frames, ..Self::default() },
             _ => match decoder {
                 Decoder::Opus(opus) => Self { delay: opus.pre_skip.into(), ..Self::default() },
@@ -286,6 +285,13 @@ impl Promise {
         });
         let slack = if padding.is_some() { 0 } else { MP3_SLACK };
         Self { delay, padding, length: track.num_frames, slack }
+    }
+
+    /// Whatever is missing of a caf ends a packet too early, so nothing has to be counted.
+    fn caf(track: &Track) -> Self {
+        let delay = u64::from(track.delay.unwrap_or(0));
+        let padding = track.num_frames.map(|frames| frames.saturating_add(delay)..u64::MAX);
+        Self { delay, padding, ..Self::default() }
     }
 
     fn mp4(track: &Track, edit: Option<Edit>) -> Self {
@@ -307,7 +313,7 @@ impl Promise {
 
 /// Some sizes in broken headers make symphonia panic, where overflow is checked or a slice is cut. That
 /// is broken audio and no reason for a host to go down.
-fn fenced<T>(call: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+pub(super) fn fenced<T>(call: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     let panicked = |_| Err(Fault::DecodeError("the decoder cannot cope with it"));
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(panicked)
 }
@@ -326,7 +332,7 @@ fn sample_rate(track: &Track) -> Option<u32> {
     track.codec_params.as_ref()?.audio()?.sample_rate
 }
 
-fn broken(fault: Fault, place: &str) -> Error {
+pub(super) fn broken(fault: Fault, place: &str) -> Error {
     match fault {
         Fault::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
             invalid(format!("expected more audio {place}, found the end of the file: it is cut short"))

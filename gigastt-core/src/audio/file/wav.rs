@@ -10,12 +10,13 @@ use std::io::{Read, SeekFrom};
 
 use symphonia::core::io::MediaSource;
 
+use super::adpcm::{Adpcm, Kind};
 use super::{Reader, check_channels, invalid, io_error};
 use crate::audio::Format;
 use crate::audio::pcm::{PcmDecoder, SampleFormat};
 use crate::{Error, Result};
 
-/// Bytes read at once; a frame of 32 channels of 8 bytes is far smaller.
+/// Bytes read at once; a frame of 32 channels of 8 bytes is far smaller, and a block of ADPCM is at most half of it.
 const BLOCK_BYTES: usize = 1 << 15;
 
 /// A stated length from here on that the stream does not reach stands for "unknown".
@@ -26,15 +27,24 @@ const TAIL_CHUNK_MAX: u32 = 1 << 24;
 
 pub(super) struct Wav {
     input: Box<dyn MediaSource>,
-    decoder: PcmDecoder,
+    decoder: Decoder,
     format: Format,
+    /// Bytes that are decoded together: a frame, or a block of ADPCM.
     frame_bytes: usize,
     data: Data,
     /// Bytes of the data read so far.
     taken: u64,
+    /// Frames handed on, and how many there are where ADPCM states it: its last block is filled up.
+    played: u64,
+    length: u64,
     block: Vec<u8>,
     /// Bytes of an incomplete frame at the start of `block`.
     rest: usize,
+}
+
+enum Decoder {
+    Pcm(PcmDecoder),
+    Adpcm(Box<Adpcm>),
 }
 
 /// How long the data chunk is, in bytes.
@@ -47,7 +57,7 @@ enum Data {
 impl Wav {
     pub(super) fn open(input: Box<dyn MediaSource>) -> Result<Self> {
         let length = input.byte_len();
-        let mut header = Header { input, at: 0 };
+        let mut header = Header { input, at: 0, fact: None };
         let (fmt, start, data) = header.parse()?;
         let data = match (data, length) {
             (Data::Stated(stated), Some(length)) if start.saturating_add(stated) > length => {
@@ -59,13 +69,24 @@ impl Wav {
             }
             (data, _) => data,
         };
+        // A writer into a pipe cannot fill in the fact chunk either: what cannot be is not believed.
+        let length = match (&fmt.decoder, data, header.fact) {
+            (Decoder::Adpcm(adpcm), Data::Stated(bytes), Some(fact)) => {
+                let (most, least) =
+                    (adpcm.frames(bytes), adpcm.frames(bytes.saturating_sub(fmt.frame_bytes as u64)));
+                Some(u64::from(fact)).filter(|fact| (least..=most).contains(fact))
+            }
+            _ => None,
+        };
         Ok(Self {
             input: header.input,
-            decoder: PcmDecoder::new(fmt.samples),
+            decoder: fmt.decoder,
             format: fmt.format,
             frame_bytes: fmt.frame_bytes,
             data,
             taken: 0,
+            played: 0,
+            length: length.unwrap_or(u64::MAX),
             block: vec![0; BLOCK_BYTES],
             rest: 0,
         })
@@ -92,10 +113,12 @@ impl Wav {
         self.taken += read as u64;
         match self.data {
             Data::Stated(stated) if read == 0 && self.taken < stated => Err(cut(stated, self.taken)),
-            _ if read == 0 && self.rest > 0 => Err(invalid(format!(
-                "expected whole frames of {} bytes, found {} byte(s) of one at the end",
-                self.frame_bytes, self.rest
-            ))),
+            _ if read == 0 && self.rest > 0 && matches!(self.decoder, Decoder::Pcm(_)) => {
+                Err(invalid(format!(
+                    "expected whole frames of {} bytes, found {} byte(s) of one at the end",
+                    self.frame_bytes, self.rest
+                )))
+            }
             _ => Ok(self.rest + read),
         }
     }
@@ -129,11 +152,23 @@ impl Reader for Wav {
             if filled == 0 {
                 return Ok(None);
             }
-            let whole = filled - filled % self.frame_bytes;
-            self.decoder.push(self.block.get(..whole).unwrap_or_default(), out);
+            let whole = match filled == self.rest {
+                // The last block of ADPCM, which may be short.
+                true => filled,
+                false => filled - filled % self.frame_bytes,
+            };
+            let bytes = self.block.get(..whole).unwrap_or_default();
+            match &mut self.decoder {
+                Decoder::Pcm(decoder) => decoder.push(bytes, out),
+                Decoder::Adpcm(decoder) => decoder.push(bytes, self.played, out)?,
+            }
             self.block.copy_within(whole..filled, 0);
             self.rest = filled - whole;
-            if whole > 0 {
+            let channels = usize::from(self.format.channels);
+            let left = usize::try_from(self.length - self.played).unwrap_or(usize::MAX);
+            out.truncate(left.saturating_mul(channels));
+            self.played += (out.len() / channels) as u64;
+            if !out.is_empty() {
                 return Ok(Some(self.format));
             }
         }
@@ -145,7 +180,11 @@ impl Reader for Wav {
             Data::Unknown { at_most } if at_most < PLACEHOLDER_MIN => at_most,
             Data::Unknown { .. } => return None,
         };
-        Some((bytes / self.frame_bytes as u64) as f64 / f64::from(self.format.sample_rate))
+        let frames = match &self.decoder {
+            Decoder::Pcm(_) => bytes / self.frame_bytes as u64,
+            Decoder::Adpcm(adpcm) => adpcm.frames(bytes).min(self.length),
+        };
+        Some(frames as f64 / f64::from(self.format.sample_rate))
     }
 }
 
@@ -167,11 +206,13 @@ struct Header {
     input: Box<dyn MediaSource>,
     /// Bytes read so far.
     at: u64,
+    /// Frames, as the chunk of this name has them.
+    fact: Option<u32>,
 }
 
 struct Fmt {
     format: Format,
-    samples: SampleFormat,
+    decoder: Decoder,
     frame_bytes: usize,
 }
 
@@ -186,6 +227,10 @@ impl Header {
             let size = u32::from_le_bytes(size);
             match &[i, d, e, n] {
                 b"fmt " => fmt = Some(self.fmt(size)?),
+                b"fact" if size >= 4 => {
+                    self.fact = Some(u32::from_le_bytes(self.bytes()?));
+                    self.skip(u64::from(size) - 4, size)?;
+                }
                 b"ds64" => long_size = Some(self.ds64(size)?),
                 b"data" => {
                     let fmt =
@@ -221,15 +266,20 @@ impl Header {
         let channels = u16::from_le_bytes([c0, c1]);
         check_channels(channels.into())?;
         let bits = u16::from_le_bytes([b0, b1]);
+        let stated = u16::from_le_bytes([a0, a1]);
+        let format = Format { sample_rate: u32::from_le_bytes([r0, r1, r2, r3]), channels };
+        if let Some(kind) = Kind::of(tag) {
+            let adpcm = Adpcm::new(kind, format, stated)?;
+            let frame_bytes = adpcm.block_bytes();
+            return Ok(Fmt { format, decoder: Decoder::Adpcm(Box::new(adpcm)), frame_bytes });
+        }
         let samples = samples(tag, bits)?;
         let frame_bytes = samples.bytes() * usize::from(channels);
-        let stated = u16::from_le_bytes([a0, a1]);
         if usize::from(stated) != frame_bytes {
             let message = format!("expected frames of {frame_bytes} bytes, found {stated} in the header");
             return Err(invalid(message));
         }
-        let format = Format { sample_rate: u32::from_le_bytes([r0, r1, r2, r3]), channels };
-        Ok(Fmt { format, samples, frame_bytes })
+        Ok(Fmt { format, decoder: Decoder::Pcm(PcmDecoder::new(samples)), frame_bytes })
     }
 
     /// The length of the data where it does not fit into 32 bits.
@@ -287,8 +337,16 @@ fn samples(tag: u16, bits: u16) -> Result<SampleFormat> {
         (6, 8) => SampleFormat::ALaw,
         (7, 8) => SampleFormat::MuLaw,
         _ => {
+            let name = match tag {
+                0x28 | 0x45 | 0x64 | 0x140 => " (G.726)",
+                0x31 => " (GSM 06.10)",
+                0x55 => " (mp3)",
+                0x65 | 0x28f => " (G.722)",
+                0x83 | 0x133 => " (G.729)",
+                _ => "",
+            };
             return Err(invalid(format!(
-                "expected PCM, float, A-law or mu-law in the wav, found format {tag:#06x} with {bits} bits"
+                "expected PCM, float, A-law, mu-law or ADPCM in the wav, found format {tag:#06x}{name} with {bits} bits"
             )));
         }
     })
