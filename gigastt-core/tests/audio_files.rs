@@ -421,6 +421,35 @@ fn a_wav_may_not_know_its_length() {
 }
 
 #[test]
+fn audio_behind_the_end_of_a_wav_is_not_left_out_silently() {
+    let tags = b"LIST\x05\0\0\0INFOx\0";
+    let wav = Wav::new(1, 1, 16_000, 16, vec![0; 64_000]).bytes();
+    let more = b"data\x04\0\0\0abcd";
+    for behind in [&wav[..], more, &[tags, &wav[..]].concat(), &[&tags[..], &tags[..], more].concat()] {
+        let samples =
+            check_invalid("two.wav", [&wav, behind].concat(), "expected one recording, found more of one");
+        assert_eq!(samples.len(), 32_000);
+    }
+    for behind in [&tags[..], b"data\0\0\0\0", b"any thing else", b"RIF"] {
+        let whole = [&wav, behind].concat();
+        assert_eq!(decode(FileSource::from_bytes("one.wav", whole.clone()).unwrap()).len(), 32_000);
+        assert_eq!(decode(piped(whole).unwrap()).len(), 32_000);
+    }
+}
+
+#[test]
+fn a_wav_of_more_than_32_bits_is_heard_to_its_end() {
+    let wav = Wav::new(1, 1, 16_000, 16, vec![0; 64_000]).bytes();
+    for wraps in [0, 1, 3] {
+        let size = wav.len() as u64 + (wraps << 32);
+        let source = FileSource::from_seekable("long.wav", std::io::Cursor::new(wav.clone()), size).unwrap();
+        assert_eq!(source.duration_hint(), Some(2.0 + (wraps << 32) as f64 / 32_000.0));
+        let (samples, error) = drain(Ok(source));
+        assert_eq!((samples.len(), error.is_some()), (32_000, wraps > 0));
+    }
+}
+
+#[test]
 fn adpcm_may_end_in_a_short_block_and_need_not_state_its_length() {
     for name in ["ima.wav", "ms.wav"] {
         let whole = bytes(name);

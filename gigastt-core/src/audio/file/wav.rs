@@ -4,7 +4,7 @@
 //! A writer into a pipe cannot go back and fill in the length of the data. What such writers leave is
 //! taken as "to the end of the stream": a length of 0 where that of the RIFF chunk is not filled in
 //! either, and one of nearly 2^31 or more that the stream does not reach, or after which no chunk follows.
-//! Any other has to be there.
+//! Any other has to be there, and as many times 2^32 more as the file has room for.
 
 use std::io::{Read, SeekFrom};
 
@@ -22,6 +22,9 @@ const BLOCK_BYTES: usize = 1 << 15;
 /// A stated length from here on that the stream does not reach stands for "unknown".
 const PLACEHOLDER_MIN: u64 = 0x7fff_0000;
 
+/// The most chunks behind the samples that are looked at.
+const TAIL_CHUNKS_MAX: usize = 100;
+
 /// The largest chunk behind the samples. What seems to be the header of a larger one is samples.
 const TAIL_CHUNK_MAX: u32 = 1 << 24;
 
@@ -32,6 +35,8 @@ pub(super) struct Wav {
     /// Bytes that are decoded together: a frame, or a block of ADPCM.
     frame_bytes: usize,
     data: Data,
+    /// Where in the file the samples begin.
+    start: u64,
     /// Bytes of the data read so far.
     taken: u64,
     /// Frames handed on, and how many there are where ADPCM states it: its last block is filled up.
@@ -63,6 +68,11 @@ impl Wav {
             (Data::Stated(stated), Some(length)) if start.saturating_add(stated) > length => {
                 return Err(cut(stated, length.saturating_sub(start)));
             }
+            // Many a writer counts in 32 bits and begins again at 0.
+            (Data::Stated(stated), Some(length)) => {
+                let wraps = (length - start - stated) >> 32;
+                Data::Stated(stated + (wraps << 32))
+            }
             // The file tells what its header does not.
             (Data::Unknown { at_most }, Some(length)) => {
                 Data::Unknown { at_most: at_most.min(length.saturating_sub(start)) }
@@ -84,6 +94,7 @@ impl Wav {
             format: fmt.format,
             frame_bytes: fmt.frame_bytes,
             data,
+            start,
             taken: 0,
             played: 0,
             length: length.unwrap_or(u64::MAX),
@@ -142,6 +153,31 @@ impl Wav {
         let header = room.get(padding..found).and_then(|header| header.try_into().ok());
         Ok(if found <= padding || header.is_some_and(is_chunk) { 0 } else { found })
     }
+
+    /// What follows the samples is no more audio, such as a second file that was joined on. Of a pipe it is not
+    /// known: who writes it may wait for the text.
+    fn check_behind(&mut self) -> Result<()> {
+        let (true, Some(length)) = (self.input.is_seekable(), self.input.byte_len()) else { return Ok(()) };
+        let mut at = self.start + self.taken + self.taken % 2;
+        for _ in 0..TAIL_CHUNKS_MAX {
+            if at.saturating_add(8) > length {
+                break;
+            }
+            let mut header = [0; 8];
+            self.input.seek(SeekFrom::Start(at)).map_err(|error| io_error(&error))?;
+            self.input.read_exact(&mut header).map_err(|error| io_error(&error))?;
+            let [i, d, e, n, size @ ..] = header;
+            let size = u64::from(u32::from_le_bytes(size));
+            if matches!(&[i, d, e, n], b"RIFF" | b"RF64" | b"data") && size > 0 {
+                return Err(invalid(format!(
+                    "expected one recording, found more of one behind its end at byte {at}: join wav files by a \
+                     program that knows them"
+                )));
+            }
+            at = at.saturating_add(8 + size + size % 2);
+        }
+        Ok(())
+    }
 }
 
 impl Reader for Wav {
@@ -150,7 +186,7 @@ impl Reader for Wav {
         loop {
             let filled = self.fill()?;
             if filled == 0 {
-                return Ok(None);
+                return self.check_behind().map(|()| None);
             }
             let whole = match filled == self.rest {
                 // The last block of ADPCM, which may be short.
