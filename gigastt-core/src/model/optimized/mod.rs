@@ -158,9 +158,22 @@ fn processor() -> String {
     #[cfg(target_arch = "x86_64")]
     detect!(is_x86_feature_detected: "sse4.1" "avx" "avx2" "fma" "avxvnni" "avxvnniint8" "avx512f" "avx512bw"
         "avx512vl" "avx512vnni" "avx512bf16" "avx512fp16");
+    #[cfg(target_arch = "x86_64")]
+    if has_amx() {
+        features.push("amx-int8");
+    }
     #[cfg(target_arch = "aarch64")]
     detect!(is_aarch64_feature_detected: "dotprod" "i8mm" "bf16" "fp16" "sve" "sve2" "sme");
     features.join(" ")
+}
+
+/// Whether the processor multiplies tiles of 8-bit numbers. Those products want their weights arranged otherwise,
+/// and a virtual machine may show the rest of such a processor without it.
+#[cfg(target_arch = "x86_64")]
+fn has_amx() -> bool {
+    const EXTENDED_FEATURES: u32 = 7;
+    let highest = std::arch::x86_64::__cpuid(0).eax;
+    highest >= EXTENDED_FEATURES && std::arch::x86_64::__cpuid_count(EXTENDED_FEATURES, 0).edx >> 25 & 1 == 1
 }
 
 /// Makes a form in place of `old`. One that is too far off its source is not installed; for one in 8 bits that
