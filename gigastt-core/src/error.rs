@@ -22,7 +22,8 @@ pub enum ErrorKind {
     InvalidModel,
     /// ONNX Runtime is missing, broken or too old; the message lists the places searched.
     Runtime,
-    /// The execution provider that was asked for is not part of the loaded ONNX Runtime.
+    /// The execution provider that was asked for is not part of the loaded ONNX Runtime, lacks a device or
+    /// a library, or has too little memory.
     Provider,
     /// The engine is full or overloaded; try again later.
     Busy,

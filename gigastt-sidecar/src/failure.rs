@@ -71,7 +71,10 @@ pub(crate) fn advice(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::ModelNotFound => Some("`gigastt models` lists the models that are there"),
         ErrorKind::Network => Some("look at the network, HTTPS_PROXY and GIGASTT_HUB, and run it again"),
         ErrorKind::InvalidModel => Some("fetch the model's files again, all of one release"),
-        ErrorKind::Provider => Some("leave out --provider, or install an ONNX Runtime that has it"),
+        ErrorKind::Provider => Some(
+            "leave out --provider, or install what it needs: a device, an ONNX Runtime that has it, and the \
+             libraries that this one loads (docs/deployment.md)",
+        ),
         ErrorKind::Busy | ErrorKind::Timeout => Some("try again later"),
         ErrorKind::Inference | ErrorKind::Internal => {
             Some("repeat with --log-level debug and report what it says")

@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 use crate::sync::Mutex;
 use half::f16;
 use ort::environment::{Environment, EnvironmentBuilder};
+use ort::ep::cuda::ConvAlgorithmSearch;
 use ort::ep::{self, ExecutionProvider as _};
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
@@ -28,6 +29,7 @@ use super::decode::{self, Transducer};
 use super::graph::Graph;
 use super::graph::cut::{self, Cut};
 use super::graph::streaming::{self, Ports, Shape};
+use super::graph::{attention, pointwise};
 use super::interface::{self, Dtype, Encoder, Interface, Joint, Port, Predictor, STATE};
 use super::runtime::{Found, How, LOADER_NAMES, Places};
 use super::vocab::Vocab;
@@ -145,8 +147,15 @@ pub(crate) fn open(spec: Spec, options: &LoadOptions) -> Result<OrtNetwork> {
         let message = format!("the loaded ONNX Runtime has no provider {}", options.provider.code());
         return Err(Error::new(ErrorKind::Provider, message));
     }
-    let (options, joint, keeping) = (options.clone(), OnceLock::new(), OnceLock::new());
-    let network = OrtNetwork { environment, spec, options, joint, keeping, spare: Mutex::new(None) };
+    let network = OrtNetwork {
+        environment,
+        spec,
+        options: options.clone(),
+        joint: OnceLock::new(),
+        keeping: OnceLock::new(),
+        rewritten: OnceLock::new(),
+        spare: Mutex::new(None),
+    };
     let lane = network.open_lane()?;
     *network.spare.lock() = Some(lane);
     Ok(network)
@@ -154,11 +163,15 @@ pub(crate) fn open(spec: Spec, options: &LoadOptions) -> Result<OrtNetwork> {
 
 /// Mel frames under an encoder frame.
 const STRIDE: usize = 4;
-/// Encoder frames on which an encoder that keeps what it has computed is compared with the original, and the
-/// largest deviation that rounding may cause. Activations in 8 bits made 0.04 of the full-size model, kept rows in 8
+/// Encoder frames on which an encoder that keeps what it has computed, or is rewritten, is compared with the
+/// original, and the largest deviation that rounding may cause. Activations in 8 bits made 0.04 of the full-size model, kept rows in 8
 /// bits 0.0004, and faults in what is kept 0.17 and more of the embedded one.
 const CHECKED: usize = 36;
 const DEVIATION_MAX: f32 = 0.1;
+
+fn window_to_check() -> Vec<f32> {
+    (0..CHECKED * STRIDE * MELS).map(|n| (n as f32 * 0.7).sin() * 4.0 - 8.0).collect()
+}
 
 /// What tells one build of the loaded ONNX Runtime from another.
 ///
@@ -222,6 +235,8 @@ pub(crate) struct OrtNetwork {
     joint: OnceLock<(Joint, Option<Cut>)>,
     /// How the encoder keeps what it has computed, and how much, found out with the first lane; `None`: it does not.
     keeping: OnceLock<Option<(Keeping, Shape)>>,
+    /// Whether the encoder runs as [`rewritten`], found out with the first lane.
+    rewritten: OnceLock<bool>,
     /// The lane that was opened to validate the model; the first worker gets it.
     spare: Mutex<Option<OrtLane>>,
 }
@@ -330,6 +345,9 @@ impl OrtNetwork {
         if self.options.keeping && self.options.provider == Provider::Cpu && self.keeping.get().is_none() {
             let _ = self.keeping.set(self.make_keep(&mut lane));
         }
+        if self.options.provider == Provider::Cuda && self.rewritten.get().is_none() {
+            let _ = self.rewritten.set(self.rewrite(&mut lane)?);
+        }
         Ok(lane)
     }
 
@@ -343,6 +361,8 @@ impl OrtNetwork {
             let (session, shape) = self.open_cut_encoder(part, ports)?;
             return Ok((session, ports.clone(), Some(shape)));
         }
+        let rewritten = if self.rewritten.get() == Some(&true) { rewritten(part)? } else { None };
+        let part = rewritten.as_ref().unwrap_or(part);
         let check = |graph: &Interface| {
             let (graph, shape) = streaming::without_past(graph);
             Ok((check(&graph)?, shape))
@@ -362,8 +382,7 @@ impl OrtNetwork {
     fn make_keep(&self, lane: &mut OrtLane) -> Option<(Keeping, Shape)> {
         let part = self.spec.graphs.first();
         let mut replace = || -> Result<(Keeping, f32)> {
-            let mel: Vec<f32> =
-                (0..CHECKED * STRIDE * MELS).map(|n| (n as f32 * 0.7).sin() * 4.0 - 8.0).collect();
+            let mel = window_to_check();
             let expected = lane.encode(&[&mel], &Interrupt::default())?;
             if lane.shape.is_some() {
                 return Ok((Keeping::Written, lane.deviation_in_steps(&mel, &expected)?));
@@ -392,11 +411,53 @@ impl OrtNetwork {
         }
     }
 
+    /// Makes the lane's encoder the [`rewritten`] one, if there is one and it computes what the encoder does; the log
+    /// says why there is none.
+    ///
+    /// # Errors
+    /// `Provider` when the encoder does not run at all: what a device lacks shows with the first call.
+    fn rewrite(&self, lane: &mut OrtLane) -> Result<bool> {
+        let (part, provider) = (self.spec.graphs.first(), self.options.provider);
+        let mel = window_to_check();
+        let expected = lane.encode(&[&mel], &Interrupt::default());
+        let expected = expected.map_err(|e| not_run_by(provider, e.message()).about(&part.name))?;
+        let mut replace = || -> Result<Option<f32>> {
+            let Some(part) = rewritten(part)? else { return Ok(None) };
+            let (session, ()) = self.session(&part, provider, |_| Ok(()))?;
+            let plain = std::mem::replace(&mut lane.encoder, session);
+            let deviation = lane
+                .encode(&[&mel], &Interrupt::default())
+                .map(|found| relative(&found.data, &expected.data));
+            if !deviation.as_ref().is_ok_and(|deviation| *deviation < DEVIATION_MAX) {
+                lane.encoder = plain;
+            }
+            deviation.map(Some)
+        };
+        match replace() {
+            Ok(Some(deviation)) if deviation < DEVIATION_MAX => return Ok(true),
+            Ok(Some(off)) => {
+                log::warn!("{}: runs as it is, since rewritten it would be {off} off", part.name)
+            }
+            Ok(None) => log::info!("{}: runs as it is: there is nothing to rewrite", part.name),
+            Err(error) => log::info!("{}: runs as it is: {error}", part.name),
+        }
+        Ok(false)
+    }
+
     /// Makes lanes join frame by frame, as published; says whether they did not before.
     #[cfg(test)]
     pub(crate) fn join_plainly(&mut self) -> bool {
         self.spare.lock().take();
         self.joint.get_mut().is_some_and(|(_, cut)| cut.take().is_some())
+    }
+
+    /// Makes lanes run the encoder rewritten, as those on CUDA do; says whether they do.
+    #[cfg(test)]
+    pub(crate) fn rewrite_as_on_cuda(&self) -> Result<bool> {
+        let spare = self.spare.lock().take();
+        let done = self.rewrite(&mut spare.map_or_else(|| self.open_lane(), Ok)?)?;
+        let _ = self.rewritten.set(done);
+        Ok(done)
     }
 
     /// The width of its frames and the joint network in the form that is fastest.
@@ -478,15 +539,10 @@ impl OrtNetwork {
                 .and_then(|mut builder| builder.commit_from_file(path)),
             Content::Bytes(bytes) => builder.commit_from_memory(bytes),
         };
-        let refused = |e: ort::Error| {
-            let (kind, expected) = match e.code() {
-                ErrorCode::ExecutionProviderFailure => (ErrorKind::Provider, provider.code()),
-                _ => (ErrorKind::InvalidModel, "ONNX Runtime"),
-            };
-            Error::new(kind, format!("expected a graph that {expected} can run: {}", e.message()))
-                .about(&part.name)
-        };
-        let session = session.map_err(refused)?;
+        let session = session.map_err(|e| match e.code() {
+            ErrorCode::ExecutionProviderFailure => not_run_by(provider, e.message()).about(&part.name),
+            _ => refused(provider, e.message()).about(&part.name),
+        })?;
         let ports = |outlets: &[Outlet]| outlets.iter().map(port).collect();
         let graph = Interface { inputs: ports(session.inputs()), outputs: ports(session.outputs()) };
         let ports = check(&graph).map_err(|e| e.about(&part.name))?;
@@ -498,15 +554,68 @@ impl OrtNetwork {
         let builder = builder.map_err(|e| Error::new(ErrorKind::Runtime, e.message()))?;
         let dispatch = match provider {
             Provider::Cpu => return Ok(builder),
-            Provider::Cuda => ep::CUDA::default().build(),
+            Provider::Cuda => cuda().build(),
             Provider::CoreMl => ep::CoreML::default().build(),
             Provider::OpenVino => ep::OpenVINO::default().build(),
         };
         builder.with_execution_providers([dispatch.error_on_failure()]).map_err(|e| {
-            let message = format!("the provider {} cannot be used: {}", provider.code(), e.message());
+            let message = format!("the provider {} cannot be used: {}", provider.code(), cause(e.message()));
             Error::new(ErrorKind::Provider, message)
         })
     }
+}
+
+/// CUDA for windows of ever new lengths. By default all algorithms of a convolution are tried for each new shape,
+/// which takes longer than the windows. With products in 19 bits (TF32) one word in a hundred was another than on
+/// the processor, and nothing was faster.
+fn cuda() -> ep::CUDA {
+    ep::CUDA::default().with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic).with_tf32(false)
+}
+
+/// `part` with pointwise convolutions as matrix products and attention as one operator; `None` when it has neither.
+/// With pointwise convolutions left to cuDNN the encoder took twice as long, and live text could not keep up.
+///
+/// # Errors
+/// `Io`; `InvalidModel` when the graph cannot be read or has its weights elsewhere.
+fn rewritten(part: &Part) -> Result<Option<Part>> {
+    let mut graph = Graph::parse(part.content.read()?)?;
+    let changed = pointwise::to_matrix_products(&mut graph) + attention::merge(&mut graph);
+    let content = || Content::Bytes(Arc::new(Cow::Owned(graph.into_bytes())));
+    Ok((changed > 0).then(|| Part { name: part.name.clone(), size: part.size, content: content() }))
+}
+
+/// Why no session came of a graph: because of the graph, or of the device.
+pub(super) fn refused(provider: Provider, message: &str) -> Error {
+    if provider != Provider::Cpu && begin_of_cause(message).is_some() {
+        return not_run_by(provider, message);
+    }
+    Error::new(ErrorKind::InvalidModel, format!("expected a graph that ONNX Runtime can run: {message}"))
+}
+
+fn not_run_by(provider: Provider, message: &str) -> Error {
+    let message = format!("the provider {} cannot run it: {}", provider.code(), cause(message));
+    Error::new(ErrorKind::Provider, message)
+}
+
+/// What went wrong on a device, of a message that begins with a place in ONNX Runtime's sources and its signature.
+fn cause(message: &str) -> &str {
+    let begin = begin_of_cause(message).unwrap_or(0);
+    let end = message[begin..].find(" ; GPU=").map_or(message.len(), |length| begin + length);
+    message[begin..end].trim_end()
+}
+
+/// Where a message begins to tell what went wrong on a device.
+fn begin_of_cause(message: &str) -> Option<usize> {
+    const BEGINNINGS: [&str; 7] = [
+        "CUDA failure ",
+        "CUBLAS failure ",
+        "CUDNN failure ",
+        "cuDNN is ",
+        "Failed to load library ",
+        "Failed to allocate memory ",
+        "Available memory of ",
+    ];
+    BEGINNINGS.iter().filter_map(|words| message.find(words)).min()
 }
 
 /// Whether products of unsigned and signed bytes saturate on this processor (x86-64 without VNNI), so

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::graph::quantise::quantise;
 use super::graph::tests::{convolution_module, dequantise};
 use super::graph::{AttributeProto, Graph, NodeProto, TensorProto, pointwise};
-use super::ort::open as open_graphs;
+use super::ort::{open as open_graphs, refused};
 use super::*;
 
 /// Log-mel of 16 kHz samples by the definition, without a fast transform: `[T][64]`.
@@ -517,6 +517,56 @@ fn a_provider_that_the_library_lacks_is_an_error() {
     for provider in Provider::ALL {
         assert_eq!(Provider::from_code(provider.code()), Some(provider));
     }
+}
+
+#[test]
+fn what_went_wrong_on_a_device_is_no_fault_of_the_model() {
+    let check = |provider, message: &str, kind, told: &str| {
+        let error = refused(provider, message);
+        assert_eq!((error.kind(), error.message()), (kind, told));
+    };
+    let no_device = "/src/cuda_call.cc:154 void CudaCall(int) [with ERRTYPE = cudaError] CUDA failure 100: no \
+                     CUDA-capable device is detected ; GPU=-1 ; hostname=vm ; expr=cudaSetDevice(id); \n";
+    let told = "the provider cuda cannot run it: CUDA failure 100: no CUDA-capable device is detected";
+    check(Provider::Cuda, no_device, ErrorKind::Provider, told);
+    let little =
+        "/src/bfc_arena.cc:360 void* Allocate(size_t) Available memory of 0 is smaller than requested\n";
+    let told = "the provider cuda cannot run it: Available memory of 0 is smaller than requested";
+    check(Provider::Cuda, little, ErrorKind::Provider, told);
+    let told = "expected a graph that ONNX Runtime can run: no graph";
+    check(Provider::Cuda, "no graph", ErrorKind::InvalidModel, told);
+    let told = format!("expected a graph that ONNX Runtime can run: {little}");
+    check(Provider::Cpu, little, ErrorKind::InvalidModel, &told);
+}
+
+/// Pointwise convolutions with gates between the energies and the encoder's output.
+#[test]
+fn an_encoder_rewritten_as_on_cuda_gives_what_it_gave() {
+    let several = test_models("several");
+    let part = |name: &str| Some(read(several.join(name)).into());
+    let model = |encoder: Vec<u8>| {
+        Model::bytes(ModelBytes {
+            variant: Variant::Rnnt,
+            encoder: encoder.into(),
+            decoder: part("v3_rnnt_decoder.onnx"),
+            joint: part("v3_rnnt_joint.onnx"),
+            vocab: read(several.join("v3_vocab.txt")).into(),
+        })
+    };
+    let open =
+        |encoder: Vec<u8>| open_graphs(model(encoder).resolve().unwrap(), &LoadOptions::default()).unwrap();
+    let (plain, rewritten) =
+        (open(convolution_module().into_bytes()), open(convolution_module().into_bytes()));
+    assert!(rewritten.rewrite_as_on_cuda().unwrap(), "it has pointwise convolutions");
+    let mel: Vec<f32> = (0..MELS * 97).map(|n| (n as f32 * 0.37).sin() * 3.0 - 5.0).collect();
+    let encode =
+        |network: &dyn Network| network.lane().unwrap().encode(&[&mel, &mel], &Interrupt::default()).unwrap();
+    let (expected, found) = (encode(&plain), encode(&rewritten));
+    assert_eq!(found.frames, expected.frames);
+    for (found, expected) in found.data.iter().zip(&expected.data) {
+        assert!((found - expected).abs() < 1e-4 * expected.abs().max(1.0), "{found} {expected}");
+    }
+    assert!(!open(read(several.join("v3_rnnt_encoder.onnx"))).rewrite_as_on_cuda().unwrap(), "it has none");
 }
 
 /// Runs [`child`] in a process of its own, as what ONNX Runtime is loaded from is the process's.

@@ -14,7 +14,6 @@ use super::{AttributeProto, Graph, NodeProto, TensorProto};
 pub(super) const DOMAIN: &str = "com.microsoft";
 
 /// The first version of ONNX's operators whose softmax is over one axis.
-#[cfg(any(test, feature = "optimize"))]
 const OPERATORS_MIN: i64 = 13;
 
 /// From `[B, T, heads, width]` to `[B, heads, T, width]` and back.
@@ -31,7 +30,6 @@ pub(super) fn joined_heads() -> TensorProto {
 }
 
 /// Merges the attentions of `graph` and returns how many there were.
-#[cfg(any(test, feature = "optimize"))]
 pub(crate) fn merge(graph: &mut Graph) -> usize {
     if graph.operators() < OPERATORS_MIN {
         return 0;

@@ -37,7 +37,6 @@ impl<'g> Constants<'g> {
     }
 
     /// The dimensions of the constant `name`; `None` when it is none.
-    #[cfg(any(test, feature = "optimize"))]
     pub(crate) fn dims(&self, name: &str) -> Option<Vec<usize>> {
         let stored = self.dequantized.get(name).and_then(|node| node.input.first());
         self.tensors.get(stored.map_or(name, String::as_str)).map(|tensor| tensor.sizes())
@@ -81,7 +80,6 @@ impl<'g> Constants<'g> {
     }
 }
 
-#[cfg(any(test, feature = "optimize"))]
 impl TensorProto {
     /// A constant of floats.
     pub(crate) fn of_floats(name: &str, dims: &[usize], values: &[f32]) -> Self {

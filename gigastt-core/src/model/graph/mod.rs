@@ -11,7 +11,6 @@ pub(crate) mod cut;
 #[rustfmt::skip]
 #[allow(missing_debug_implementations, missing_docs, unreachable_pub, dead_code, clippy::all)]
 mod onnx;
-#[cfg(any(test, feature = "optimize"))]
 pub(crate) mod pointwise;
 #[cfg(any(test, feature = "optimize"))]
 pub(crate) mod quantise;
@@ -117,7 +116,6 @@ impl Graph {
     }
 
     /// Leaves out nodes and constants that no output needs, and what was known of shapes.
-    #[cfg(any(test, feature = "optimize"))]
     fn prune(&mut self) {
         let mut needed: HashSet<String> =
             self.body.output.iter().map(|output| output.name().to_owned()).collect();
