@@ -322,7 +322,7 @@ def tail(found: dict[str, Any]) -> str:
     hashes = "\n".join(f"| `{name}` | `{sum_}` |" for name, sum_ in sorted(found["model"].items()))
     return f"""## What was not measured
 
-The published weights, other processors, GPUs, other systems than Linux; how right the text is (see [streaming.md](streaming.md));
+The published weights, [GPUs](deployment.md#on-a-gpu) and [other processors](models.md#on-another-processor) in this run, other systems than Linux; how right the text is (see [streaming.md](streaming.md));
 live streams over the service (see there, too); onnx-asr behind a voice activity detector of its own, whose pieces would
 be about those of the cut list.
 {failed(found)}
