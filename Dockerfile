@@ -16,8 +16,6 @@ RUN python3 scripts/setup.py \
 FROM debian:trixie-slim
 COPY --from=build /out/ /opt/gigastt/
 # In a container the port is published by whoever runs it.
-# ONNX Runtime reports to its maker otherwise.
-ENV ORT_DISABLE_TELEMETRY=1
 ENV PATH=/opt/gigastt:$PATH GIGASTT_HOST=0.0.0.0 GIGASTT_ALLOW_BIND_ANY=1 GIGASTT_METRICS_LISTEN=0.0.0.0:9090
 USER 10001:10001
 EXPOSE 9876 9090

@@ -48,8 +48,8 @@
 //!
 //! The official 1.32 for Linux reports to Microsoft which program runs it, before its interface can tell it not to; a
 //! forked child that calls `exit` then waits for ever. Only the environment variable `ORT_DISABLE_TELEMETRY=1` ends that.
-//! A safe library cannot set it: do so at the start of `main`, or where your program is started. The libraries for C and
-//! Python set it.
+//! A safe library cannot set it: do so at the start of `main`, or where your program is started. The program `gigastt`
+//! and the libraries for C and Python set it.
 //!
 //! # Features
 //!

@@ -32,6 +32,18 @@ fn a_good_recording_is_warned_of_in_no_format() {
     }
 }
 
+/// ONNX Runtime would number the machine and queue what it tells its maker under the home folder.
+#[test]
+fn the_runtime_reports_nothing() {
+    let home = folder();
+    let sample = sample("sample_00");
+    let mut command = command(&["transcribe", arg(&sample.path)]);
+    command.env("HOME", home.path()).env_remove("ORT_DISABLE_TELEMETRY").env_remove("XDG_CACHE_HOME");
+    let (code, out, _) = ended(&command.output().expect("the program starts"));
+    assert_eq!((code, out), (Some(0), format!("{}\n", sample.text)));
+    assert!(!home.path().join(".cache/Microsoft").exists());
+}
+
 #[test]
 fn several_files_are_told_apart() {
     let (a, b) = (sample("sample_00"), sample("sample_08"));
