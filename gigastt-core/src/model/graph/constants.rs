@@ -88,6 +88,7 @@ impl TensorProto {
     }
 
     /// A constant of signed bytes.
+    #[cfg(any(test, feature = "optimize"))]
     pub(crate) fn of_int8(name: &str, dims: &[usize], values: Vec<i8>) -> Self {
         let raw = values.into_iter().map(|value| value as u8).collect();
         Self::of_raw(name, dims, DataType::Int8, raw)
