@@ -518,7 +518,7 @@ typedef int32_t gigastt_endpoint_reason;
 #define GIGASTT_RUNTIME -6
 
 /**
- * The loaded ONNX Runtime lacks the execution provider that was asked for.
+ * The execution provider that was asked for is not there, or lacks a device, a library or memory.
  */
 #define GIGASTT_PROVIDER -7
 

@@ -30,7 +30,7 @@ pub const GIGASTT_MODEL_NOT_FOUND: gigastt_status = -4;
 pub const GIGASTT_INVALID_MODEL: gigastt_status = -5;
 /// ONNX Runtime is missing, broken or too old.
 pub const GIGASTT_RUNTIME: gigastt_status = -6;
-/// The loaded ONNX Runtime lacks the execution provider that was asked for.
+/// The execution provider that was asked for is not there, or lacks a device, a library or memory.
 pub const GIGASTT_PROVIDER: gigastt_status = -7;
 /// The engine is full or overloaded: try again later.
 pub const GIGASTT_BUSY: gigastt_status = -8;
