@@ -73,7 +73,7 @@ pub(crate) struct Transcribe {
     pub format: Format,
 
     /// Where it is written: a file, or for several recordings a folder, which gets a file for each.
-    /// Without it: standard output.
+    /// Without it, or with `-`: standard output.
     #[arg(long, short, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub output: Option<PathBuf>,
 

@@ -67,7 +67,7 @@ pub(crate) fn advice(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::InvalidAudio => {
             Some("see whether it plays; convert it by: ffmpeg -i FILE -ar 16000 -ac 1 OUT.wav")
         }
-        ErrorKind::Io => Some("look at the path and its permissions"),
+        ErrorKind::Io => Some("look at the path, its permissions and the room on its disk"),
         ErrorKind::ModelNotFound => Some("`gigastt models` lists the models that are there"),
         ErrorKind::Network => Some("look at the network, HTTPS_PROXY and GIGASTT_HUB, and run it again"),
         ErrorKind::InvalidModel => Some("fetch the model's files again, all of one release"),

@@ -54,6 +54,26 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// Whether `path` is where standard output goes already, as `/dev/stdout` is: it may be a file that others write as
+/// well, which must not be replaced.
+pub(crate) fn leads_there(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd as _;
+        use std::os::unix::fs::MetadataExt as _;
+
+        let stdout = io::stdout().as_fd().try_clone_to_owned();
+        let stdout = stdout.and_then(|stdout| std::fs::File::from(stdout).metadata());
+        let place = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        matches!((stdout.map(place), path.metadata().map(place)), (Ok(there), Ok(here)) if there == here)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
+    }
+}
+
 /// A value as one line of JSON.
 pub(crate) fn line(value: &impl Serialize) -> String {
     // Our records hold no maps with other keys than strings, which is all that could fail.

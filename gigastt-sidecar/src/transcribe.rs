@@ -18,7 +18,7 @@ use crate::output::{self, Format};
 use crate::progress::Bar;
 use crate::system::peak_memory_mb;
 
-/// The argument that means standard input.
+/// The argument that means standard input, and as `--output` standard output.
 const STDIN: &str = "-";
 
 /// One recording and where its transcript goes; `None`: standard output.
@@ -135,12 +135,25 @@ fn print(file: &Path, text: &str, args: &Transcribe) -> Result<Outcome> {
 /// What is to be done.
 ///
 /// # Errors
-/// `InvalidArgument` when two transcripts would go to one place.
+/// `InvalidArgument` when two transcripts would go to one place, or one in the place of a recording.
 fn jobs(args: &Transcribe) -> Result<Vec<Job<'_>>> {
+    let jobs = places(args)?;
+    let recordings: HashSet<_> = args.files.iter().filter_map(|file| file.canonicalize().ok()).collect();
+    for output in jobs.iter().filter_map(|job| job.output.as_ref()) {
+        if output.canonicalize().is_ok_and(|path| recordings.contains(&path)) {
+            let message = "this is a recording, which its transcript would replace; write it elsewhere";
+            return Err(usage(&output.display().to_string(), message));
+        }
+    }
+    Ok(jobs)
+}
+
+fn places(args: &Transcribe) -> Result<Vec<Job<'_>>> {
     if args.files.iter().filter(|file| *file == STDIN).count() > 1 {
         return Err(usage(STDIN, "standard input can be read once"));
     }
-    let Some(output) = &args.output else {
+    let Some(output) = args.output.as_ref().filter(|path| *path != STDIN && !output::leads_there(path))
+    else {
         if args.files.len() > 1 && matches!(args.format, Format::Srt | Format::Vtt) {
             return Err(usage("--format", "subtitles of several recordings need --output"));
         }

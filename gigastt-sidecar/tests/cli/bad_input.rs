@@ -144,6 +144,23 @@ fn a_failure_leaves_the_older_transcript() {
 }
 
 #[test]
+fn a_transcript_never_replaces_a_recording() {
+    let (folder, sample) = (folder(), sample("sample_00"));
+    let [a, b] = ["talk.txt", "b.wav"].map(|name| folder.path().join(name));
+    for path in [&a, &b] {
+        fs::copy(&sample.path, path).expect("copied");
+    }
+    for (files, output) in [(&[arg(&b)][..], &b), (&[arg(&a)], &folder.path().to_owned())] {
+        let (code, out, err) = ended(&gigastt(&[&["transcribe", "-o", arg(output)], files].concat()));
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
+        assert!(err.contains(arg(output)) && err.contains("this is a recording"), "{err}");
+    }
+    for path in [&a, &b] {
+        assert!(fs::read(path).expect("still there") == fs::read(&sample.path).expect("a recording"));
+    }
+}
+
+#[test]
 fn command_lines_that_are_wrong() {
     let path = sample("sample_00").path;
     for more in [

@@ -155,6 +155,25 @@ fn to_a_file() {
     assert_eq!(names(folder.path()), ["a.txt"]);
 }
 
+/// Standard output may be a file that others write as well: it is written on, not replaced.
+#[test]
+#[cfg(unix)]
+fn to_standard_output() {
+    let (folder, sample) = (folder(), sample("sample_01"));
+    let path = folder.path().join("log.txt");
+    for output in ["-", "/dev/stdout", arg(&path)] {
+        let mut log = fs::File::create(&path).expect("a file");
+        writeln!(log, "before").expect("written");
+        let stdout = log.try_clone().expect("a handle");
+        let mut command = command(&["transcribe", arg(&sample.path), "--output", output]);
+        assert!(command.stdout(stdout).status().expect("the program starts").success());
+        writeln!(log, "after").expect("written");
+        let all = fs::read_to_string(&path).expect("a log");
+        assert_eq!(all, format!("before\n{}\nafter\n", sample.text), "{output}");
+    }
+    assert_eq!(names(folder.path()), ["log.txt"]);
+}
+
 #[test]
 fn to_a_folder() {
     let folder = folder();
