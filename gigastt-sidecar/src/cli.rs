@@ -77,6 +77,10 @@ pub(crate) struct Transcribe {
     #[arg(long, short, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub output: Option<PathBuf>,
 
+    /// The one channel that is listened to, counted from 0. Without it: the mean of all.
+    #[arg(long, value_name = "N")]
+    pub channel: Option<u16>,
+
     /// In JSON, add each segment's tokens and the sample its frames count from.
     #[arg(long)]
     pub tokens: bool,
@@ -109,9 +113,13 @@ pub(crate) struct Listen {
     #[arg(long, default_value = "s16", value_parser = SampleFormat::ALL.map(SampleFormat::name))]
     pub format: String,
 
-    /// Interleaved channels, 1 to 32. Their mean is listened to.
+    /// Interleaved channels, 1 to 32.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub channels: u16,
+
+    /// The one channel that is listened to, counted from 0. Without it: the mean of all.
+    #[arg(long, value_name = "N")]
+    pub channel: Option<u16>,
 
     /// When an utterance ends.
     #[arg(long, value_name = "PROFILE", default_value = "dictation", value_parser = EndpointRule::PROFILES)]

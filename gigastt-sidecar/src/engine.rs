@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use gigastt_core::audio::Channels;
 use gigastt_core::{Engine, EngineBuilder, Model, Result};
 
 use crate::{cli, download, models};
@@ -53,4 +54,9 @@ fn builder(args: &cli::Engine, threads: Option<u16>, max_sessions: Option<usize>
         builder = builder.runtime(library);
     }
     Ok(builder)
+}
+
+/// How several channels become one.
+pub(crate) fn channels(picked: Option<u16>) -> Channels {
+    picked.map_or(Channels::Mix, Channels::Pick)
 }

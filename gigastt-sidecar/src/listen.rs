@@ -86,7 +86,8 @@ fn options(args: &Listen, format: Format) -> Result<Options> {
         cli::Mode::Incremental => Mode::Incremental,
     };
     let rule = EndpointRule::profile(&args.endpoint)?;
-    Ok(Options { format, ..Options::new(format.sample_rate).endpoint(rule).mode(mode) })
+    let channels = engine::channels(args.channel);
+    Ok(Options { format, channels, ..Options::new(format.sample_rate).endpoint(rule).mode(mode) })
 }
 
 /// Where the samples come from, and what they are. Dropping it ends a microphone.

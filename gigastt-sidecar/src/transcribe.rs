@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Transcribe) -> Exit {
         Ok(engine) => engine,
         Err(error) => return stop(&error, Exit::without_engine(&error)),
     };
-    let options = Options::file().endpoint(rule);
+    let options = Options { channels: engine::channels(args.channel), ..Options::file().endpoint(rule) };
     let mut exit = Exit::Done;
     for job in &jobs {
         let outcome = transcribe(&engine, job, &options, args, &interrupt);

@@ -114,6 +114,12 @@ impl Resampler {
         if let Some(filter) = &mut self.filter {
             filter.finish(self.frames, out)?;
         }
+        if self.mixer.cancelled() {
+            log::warn!(
+                "the channels cancel each other out, so next to nothing was heard: \
+                 one is the other with its sign turned; take one of them, by the option `channel`"
+            );
+        }
         self.reset();
         Ok(())
     }
@@ -121,6 +127,7 @@ impl Resampler {
     /// Forgets the stream: the next sample is the first of a new one.
     pub fn reset(&mut self) {
         self.frames = 0;
+        (self.mixer.before, self.mixer.after) = (0.0, 0.0);
         if let Some(filter) = &mut self.filter {
             filter.reset();
         }
@@ -131,6 +138,9 @@ impl Resampler {
 struct Mixer {
     channels: usize,
     pick: Option<usize>,
+    /// The energy of the channels, and of their mean.
+    before: f64,
+    after: f64,
 }
 
 impl Mixer {
@@ -144,15 +154,26 @@ impl Mixer {
                 return Err(Error::new(ErrorKind::InvalidArgument, message).about("channel"));
             }
         };
-        Ok(Self { channels: channels.into(), pick })
+        Ok(Self { channels: channels.into(), pick, before: 0.0, after: 0.0 })
     }
 
-    fn mix(&self, interleaved: &[f32], out: &mut Vec<f32>) {
+    /// Whether of channels that are no silence 30 dB or more were lost in the mean.
+    fn cancelled(&self) -> bool {
+        self.before > 1.0 && self.after < 1e-3 * self.before
+    }
+
+    fn mix(&mut self, interleaved: &[f32], out: &mut Vec<f32>) {
         let frames = interleaved.chunks_exact(self.channels);
         match self.pick {
             Some(_) if self.channels == 1 => out.extend_from_slice(interleaved),
             Some(pick) => out.extend(frames.filter_map(|frame| frame.get(pick))),
-            None => out.extend(frames.map(|frame| frame.iter().sum::<f32>() / self.channels as f32)),
+            None => out.extend(frames.map(|frame| {
+                let channels = self.channels as f32;
+                let mean = frame.iter().sum::<f32>() / channels;
+                self.before += f64::from(frame.iter().map(|sample| sample * sample).sum::<f32>() / channels);
+                self.after += f64::from(mean * mean);
+                mean
+            })),
         }
     }
 }

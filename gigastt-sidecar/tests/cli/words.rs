@@ -52,6 +52,28 @@ fn several_files_are_told_apart() {
     check(&["transcribe", a_path, b_path], &expected);
 }
 
+/// The second channel is the first one with its sign turned, as a wrongly wired plug gives it: of their mean
+/// nothing is left.
+#[test]
+fn channels_that_cancel_each_other_are_told_of_and_one_can_be_taken() {
+    let (folder, sample) = (folder(), sample("sample_00"));
+    let path = folder.path().join("turned.wav");
+    let mono = samples(&sample.path);
+    let both =
+        |b: &[u8]| [[b[0], b[1]], i16::from_le_bytes([b[0], b[1]]).saturating_neg().to_le_bytes()].concat();
+    let both: Vec<u8> = mono.chunks(2).flat_map(both).collect();
+    fs::write(&path, Wav { channels: 2, ..Wav::plain(both.len() as u32) }.file(&both)).expect("written");
+    let (code, out, err) = ended(&gigastt(&["transcribe", arg(&path)]));
+    assert_eq!((code, out.as_str()), (Some(0), ""));
+    assert!(err.contains("cancel each other out") && err.contains("`channel`"), "{err}");
+    for channel in ["0", "1"] {
+        check(&["transcribe", "--channel", channel, arg(&path)], &format!("{}\n", sample.text));
+    }
+    let (code, _, err) = ended(&gigastt(&["transcribe", "--channel", "2", arg(&path)]));
+    assert_eq!(code, Some(1));
+    assert!(err.contains("channel: expected one of 2 channel(s)"), "{err}");
+}
+
 #[test]
 fn json_has_a_line_per_file_and_its_times_agree() {
     let files: Vec<_> = EXACT.iter().map(|name| sample(name)).collect();
