@@ -78,7 +78,7 @@ pub struct Given {
     /// The most streams open at a time, a bound on memory [default: 4096].
     #[arg(long, env = "GIGASTT_MAX_SESSIONS", value_name = "N")]
     pub max_sessions: Option<usize>,
-    /// Threads that run the model [default: the processor's cores].
+    /// Threads that run the model [default: the processor's cores; fewer for a model that is not optimised].
     #[arg(long, env = "GIGASTT_POOL_SIZE", value_name = "N")]
     pub pool_size: Option<u16>,
     /// Seconds that a client waits for a saturated model before it is refused [default: 30].

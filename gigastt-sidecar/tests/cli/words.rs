@@ -71,7 +71,7 @@ fn channels_that_cancel_each_other_are_told_of_and_one_can_be_taken() {
     }
     let (code, _, err) = ended(&gigastt(&["transcribe", "--channel", "2", arg(&path)]));
     assert_eq!(code, Some(1));
-    assert!(err.contains("channel: expected one of 2 channel(s)"), "{err}");
+    assert!(err.contains("channel: expected 0 to 1, found 2"), "{err}");
 }
 
 #[test]
