@@ -3,7 +3,7 @@
 //! A thin skin over `gigastt-core`. [`cli`] says what can be typed; each subcommand has a file of its
 //! own and returns an [`Exit`](failure::Exit), which is the process's exit code. Everything that is
 //! printed goes through [`output`].
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod bench;
 mod cli;
@@ -24,11 +24,14 @@ mod system;
 mod transcribe;
 
 use std::process::ExitCode;
+#[cfg(target_os = "linux")]
+use std::{path::Path, process::Command};
 
 use clap::Parser as _;
 use gigastt_sidecar::messages;
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
     silence_runtime();
     let cli = cli::Cli::parse();
     if let cli::Command::Serve(args) = &cli.command {
@@ -54,13 +57,20 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-/// Has ONNX Runtime report nothing, unless whoever started the program set the variable: the official 1.32 for Linux
-/// otherwise numbers the machine and tells its maker which program runs it.
-#[allow(unsafe_code, reason = "nothing else sets it early enough")]
+/// Has ONNX Runtime report nothing about its use to its maker, as the official 1.32 for Linux does before its interface
+/// can tell it not to. Its environment can, which no process sets for itself without `unsafe`: so the program begins once
+/// more, as the same process. Whoever set the variable is heeded, and where the program is not what was called, as when
+/// the system's loader was, it goes on as it is.
+#[cfg(target_os = "linux")]
 fn silence_runtime() {
+    use std::os::unix::process::CommandExt as _;
     const VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
-    if std::env::var_os(VARIABLE).is_none() {
-        // SAFETY: there are no other threads yet.
-        unsafe { std::env::set_var(VARIABLE, "1") };
+    let mut arguments = std::env::args_os();
+    if std::env::var_os(VARIABLE).is_none()
+        && let (Ok(program), Some(called)) = (std::env::current_exe(), arguments.next())
+        && program.file_name() == Path::new(&called).file_name()
+    {
+        // Returns where it fails, alone.
+        let _ = Command::new(program).arg0(called).args(arguments).env(VARIABLE, "1").exec();
     }
 }
