@@ -331,8 +331,8 @@ fn default_threads(copied_bytes: u64) -> usize {
     let threads = copies.map_or(cores, |copies| usize::try_from(copies).unwrap_or(cores).clamp(1, cores));
     if threads < cores {
         log::warn!(
-            "{threads} workers for {cores} cores, since each holds a copy of {} MB; `gigastt optimize` makes a form of the \
-             model that all share, and a number of workers that is given is taken as it is",
+            "{threads} workers for {cores} cores, since each holds a copy of {} MB; on the processor all share the form \
+             that `gigastt optimize` makes, and a number of workers that is given is taken as it is",
             copied_bytes / 1_000_000
         );
     }
