@@ -110,9 +110,10 @@ impl Drop for Workers {
         }
         self.shared.state.lock().stop = true;
         self.shared.work.notify_all();
-        let own = thread::current().id();
-        // A worker that wakes the host may drop its last handle; it ends after that.
-        for thread in self.threads.drain(..).filter(|thread| thread.thread().id() != own) {
+        // A worker that wakes the host may drop its last handle; it ends after that. A thread of the host's is not
+        // asked who it is, for which it would have to remember something.
+        let own = WORKS.get().then(|| thread::current().id());
+        for thread in self.threads.drain(..).filter(|thread| Some(thread.thread().id()) != own) {
             // A worker catches what its calls panic with.
             let _ = thread.join();
         }
@@ -126,13 +127,15 @@ fn lanes(network: &Arc<dyn Network>, count: usize) -> Result<Vec<Box<dyn Lane>>>
     let at_a_time = if network.copied_bytes() > 0 { 1 } else { super::cores() };
     while lanes.len() < count {
         let missing = at_a_time.min(count - lanes.len());
-        let opened: Result<Vec<_>> = thread::scope(|scope| {
-            let open = |_| thread::Builder::new().spawn_scoped(scope, || network.lane()).map_err(no_thread);
-            let opening = (0..missing).map(open).collect::<Result<Vec<_>>>()?;
+        let open = |_| {
+            let network = Arc::clone(network);
+            thread::Builder::new().spawn(move || network.lane()).map_err(no_thread)
+        };
+        let opening = (0..missing).map(open).collect::<Result<Vec<_>>>()?;
+        for lane in opening {
             let panicked = |_| Err(Error::new(ErrorKind::Internal, "opening the model panicked"));
-            opening.into_iter().map(|lane| lane.join().unwrap_or_else(panicked)).collect()
-        });
-        lanes.extend(opened?);
+            lanes.push(lane.join().unwrap_or_else(panicked)?);
+        }
     }
     Ok(lanes)
 }
@@ -152,6 +155,7 @@ type Batch = Vec<(Ticket, Entry<Arc<Mailbox>>)>;
 
 impl Worker {
     fn run(&mut self) {
+        WORKS.set(true);
         while let Some(batch) = self.next() {
             let Some(first) = batch.first().map(|(ticket, _)| *ticket) else { continue };
             if batch.len() == 1 {
@@ -317,6 +321,8 @@ impl Deadline {
 thread_local! {
     /// How long this thread was inside ONNX Runtime since it last gave an answer.
     static IN_RUNTIME: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    /// Whether this thread is a worker's.
+    static WORKS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs a call of ONNX Runtime, whose time is counted apart from that of the code around it.
